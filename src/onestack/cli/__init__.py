@@ -1,0 +1,5 @@
+"""The onestack command."""
+
+
+def main() -> None:
+    """Entry point."""
