@@ -1,0 +1,187 @@
+"""The database: records, sessions, and revisions that tell a cache when it is stale."""
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextvars import ContextVar
+from typing import Any
+
+from sqlalchemy import JSON, Engine, MetaData, Text, create_engine, event, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from onestack.core import trace
+
+BUSY_TIMEOUT_S = 20
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Record(DeclarativeBase):
+    """A row of ours."""
+
+    metadata = MetaData(naming_convention=NAMING)
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's own form
+        dict[str, Any]: JSON,
+        list[Any]: JSON,
+        list[str]: JSON,
+        str: Text,
+    }
+
+
+class RevisionRecord(Record):
+    """How often what a topic names has changed: caches compare it before they trust themselves."""
+
+    __tablename__ = "revisions"
+    topic: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[int] = mapped_column(default=0)
+
+
+statements: ContextVar[list[str] | None] = ContextVar("statements", default=None)
+
+
+@contextlib.contextmanager
+def counted() -> Iterator[list[str]]:
+    """Collect every SQL statement that runs within the block."""
+    seen: list[str] = []
+    token = statements.set(seen)
+    try:
+        yield seen
+    finally:
+        statements.reset(token)
+
+
+def bump(session: Session, topic: str) -> None:
+    """Say that what `topic` names changed: once per transaction, committed with the change."""
+    topics: set[str] = session.info.setdefault("bumped", set())
+    if topic in topics:
+        return
+    topics.add(topic)
+    session.execute(
+        text(
+            "INSERT INTO revisions (topic, value) VALUES (:topic, 1) "
+            "ON CONFLICT (topic) DO UPDATE SET value = revisions.value + 1"
+        ),
+        {"topic": topic},
+    )
+
+
+class Database:
+    """One database by URL: SQLite in a file, or PostgreSQL."""
+
+    def __init__(self, url: str, pool_size: int = 5) -> None:
+        self.url = url
+        self.is_sqlite = url.startswith("sqlite")
+        self.engine = _sqlite_engine(url) if self.is_sqlite else _postgres_engine(url, pool_size)
+        self._reading = self.engine.execution_options(write=False)
+        self._local = threading.local()
+        self._readers: list[Any] = []
+        event.listen(self.engine, "before_cursor_execute", _before_statement)
+        event.listen(self.engine, "after_cursor_execute", _after_statement)
+
+    def session(self, write: bool = True) -> Session:
+        """A session; one that may write takes the writer's lock of SQLite when it begins."""
+        return Session(self.engine if write else self._reading, expire_on_commit=False)
+
+    @contextlib.contextmanager
+    def transaction(self, write: bool = True) -> Iterator[Session]:
+        """A session that commits at the end of the block, or rolls back when the block raises."""
+        with self.session(write) as session, session.begin():
+            yield session
+
+    def revision(self, topic: str) -> int:
+        """The committed revision of a topic, by the cheapest statement that there is."""
+        _note("SELECT value FROM revisions")
+        with trace.span("sql", "revision"):
+            row = self._reader().execute(self._revision_statement, (topic,)).fetchone()
+        return int(row[0]) if row else 0
+
+    @property
+    def _revision_statement(self) -> str:
+        mark = "?" if self.is_sqlite else "%s"
+        return f"SELECT value FROM revisions WHERE topic = {mark}"  # noqa: S608 - a mark, no value
+
+    def _reader(self) -> Any:
+        """This thread's bare connection for single reads, outside any transaction."""
+        reader = getattr(self._local, "reader", None)
+        if reader is None or getattr(reader, "closed", False):
+            if self.is_sqlite:
+                path = self.engine.url.database or ""
+                reader = sqlite3.connect(
+                    path, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_S
+                )
+            else:
+                import psycopg
+
+                dsn = self.engine.url.set(drivername="postgresql")
+                reader = psycopg.connect(
+                    dsn.render_as_string(hide_password=False), autocommit=True, prepare_threshold=1
+                )
+            self._local.reader = reader
+            self._readers.append(reader)
+        return reader
+
+    def close(self) -> None:
+        """Give back every connection."""
+        for reader in self._readers:
+            reader.close()
+        self._readers.clear()
+        self._local = threading.local()
+        self.engine.dispose()
+
+
+def _sqlite_engine(url: str) -> Engine:
+    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves, below
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Any) -> None:
+        write = connection.get_execution_options().get("write", True)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    return engine
+
+
+def _postgres_engine(url: str, pool_size: int) -> Engine:
+    if url.startswith("postgresql://"):
+        url = url.replace("postgresql://", "postgresql+psycopg://", 1)
+    return create_engine(url, pool_size=pool_size, max_overflow=2 * pool_size, pool_pre_ping=True)
+
+
+def _note(statement: str) -> None:
+    seen = statements.get()
+    if seen is not None:
+        seen.append(statement)
+
+
+def _before_statement(
+    _connection: Any, _cursor: Any, statement: str, _values: Any, context: Any, _many: bool
+) -> None:
+    if statement.startswith("BEGIN"):
+        return
+    _note(statement)
+    context.span = trace.begin("sql", statement)
+
+
+def _after_statement(
+    _connection: Any, _cursor: Any, statement: str, _values: Any, context: Any, _many: bool
+) -> None:
+    if not statement.startswith("BEGIN"):
+        trace.end(context.span)
+
+
+@event.listens_for(Session, "after_transaction_end")
+def _forget_bumps(session: Session, transaction: Any) -> None:
+    if transaction.parent is None:
+        session.info.pop("bumped", None)
