@@ -27,9 +27,7 @@ def read(path: Path | None) -> dict[str, Any]:
         raise ConfigError(f"{path}: {error}") from None
 
 
-def section(
-    kind: type[S], name: str, content: Mapping[str, Any], environ: Mapping[str, str]
-) -> S:
+def section(kind: type[S], name: str, content: Mapping[str, Any], environ: Mapping[str, str]) -> S:
     """One section as its Struct: defaults, then the file, then ONESTACK_<SECTION>_<SETTING>."""
     known = {field.name for field in msgspec.structs.fields(kind)}
     given = dict(content.get(name, {}))

@@ -1,0 +1,266 @@
+"""What an operation knows of the request that it answers: who asks, in which version, for what."""
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Protocol, TypeVar, cast
+from urllib.parse import parse_qsl
+
+from sqlalchemy import ColumnElement, Select
+from sqlalchemy.orm import Session
+
+from onestack.core.db import Database
+from onestack.core.errors import Forbidden, Unauthorized
+from onestack.core.policy import Policy, Rule
+from onestack.core.shapes import Version
+
+T = TypeVar("T")
+
+
+class Cloud:
+    """What the composition root wired together, by type."""
+
+    def __init__(self, *parts: object) -> None:
+        self._parts: dict[type, object] = {}
+        for part in parts:
+            self.put(part)
+
+    def put(self, part: object, kind: type | None = None) -> None:
+        self._parts[kind or type(part)] = part
+
+    def get(self, kind: type[T]) -> T:
+        return cast(T, self._parts[kind])
+
+
+@dataclass(frozen=True, slots=True)
+class AccessRule:
+    """One request that an application credential may make."""
+
+    service: str
+    method: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, and with which rights."""
+
+    user_id: str
+    user_name: str
+    user_domain_id: str
+    roles: tuple[tuple[str, str], ...] = ()  # (id, name)
+    project_id: str | None = None
+    project_domain_id: str | None = None
+    domain_id: str | None = None
+    is_system: bool = False
+    methods: tuple[str, ...] = ()
+    audit_ids: tuple[str, ...] = ()
+    expires_at: dt.datetime = dt.datetime.max
+    trust_id: str | None = None
+    trustor_id: str | None = None
+    application_credential_id: str | None = None
+    is_restricted: bool = False
+    access_rules: tuple[AccessRule, ...] | None = None
+    access_token_id: str | None = None
+    credentials: Mapping[str, object] = field(default_factory=dict, compare=False)
+
+    @property
+    def scope(self) -> str:
+        if self.is_system:
+            return "system"
+        return "domain" if self.domain_id else "project" if self.project_id else "none"
+
+    @property
+    def role_names(self) -> frozenset[str]:
+        return frozenset(name for _, name in self.roles)
+
+
+def credentials_of(caller: Caller) -> dict[str, object]:
+    """The caller as policy rules name their attributes."""
+    return {
+        "user_id": caller.user_id,
+        "user_domain_id": caller.user_domain_id,
+        "project_id": caller.project_id,
+        "tenant_id": caller.project_id,
+        "project_domain_id": caller.project_domain_id,
+        "domain_id": caller.domain_id,
+        "system_scope": "all" if caller.is_system else None,
+        "roles": sorted(caller.role_names),
+        "trust_id": caller.trust_id,
+        "trustor_id": caller.trustor_id,
+        "trustee_id": caller.user_id if caller.trust_id else None,
+        "application_credential_id": caller.application_credential_id,
+    }
+
+
+class Authenticator(Protocol):
+    """Turns a token into the caller that it stands for."""
+
+    def authenticate(self, token: str) -> Caller: ...
+
+
+class AuthenticatorSlot:
+    """The place in the cloud where the identity service's authenticator is put."""
+
+    def __init__(self, authenticator: Authenticator) -> None:
+        self.authenticate = authenticator.authenticate
+
+
+class Request:
+    """An HTTP request, read whole."""
+
+    __slots__ = ("body", "client", "headers", "method", "path", "query_string", "root")
+
+    def __init__(  # noqa: PLR0913, PLR0917 - the parts of a request, each of them plain
+        self, method: str, path: str, query_string: str, headers: dict[str, str],
+        body: bytes = b"", client: str = "", root: str = "",
+    ) -> None:  # fmt: skip
+        self.method, self.path, self.query_string = method, path, query_string
+        self.headers, self.body, self.client, self.root = headers, body, client, root
+
+    def query(self) -> dict[str, list[str]]:
+        """The query string's values by name."""
+        values: dict[str, list[str]] = {}
+        pairs = parse_qsl(self.query_string, keep_blank_values=True, max_num_fields=200)
+        for name, value in pairs:
+            values.setdefault(name, []).append(value)
+        return values
+
+    @property
+    def base_url(self) -> str:
+        """Where the client found us: scheme and authority."""
+        scheme = self.headers.get("x-forwarded-proto", "http")
+        host = self.headers.get("x-forwarded-host") or self.headers.get("host", "localhost")
+        return f"{'https' if scheme == 'https' else 'http'}://{host}"
+
+    @property
+    def url(self) -> str:
+        query = f"?{self.query_string}" if self.query_string else ""
+        return f"{self.base_url}{self.path}{query}"
+
+
+class Context:
+    """The request at hand, as an operation sees it."""
+
+    def __init__(
+        self, cloud: Cloud, request: Request, rule: Rule, request_id: str, version: Version
+    ) -> None:
+        self.cloud, self.request, self.rule = cloud, request, rule
+        self.request_id, self.version = request_id, version
+        self.parameters: Mapping[str, str] = {}
+        self.decided = False
+        self._caller: Caller | None = None
+        self._session: Session | None = None
+        self.writes = request.method not in ("GET", "HEAD")
+
+    @property
+    def caller(self) -> Caller:
+        """Who asks; only where the operation demands a token."""
+        if self._caller is None:
+            raise Unauthorized
+        return self._caller
+
+    @property
+    def anonymous(self) -> bool:
+        return self._caller is None
+
+    def identify(self, caller: Caller) -> None:
+        self._caller = caller
+
+    @property
+    def session(self) -> Session:
+        """The request's transaction, begun when first asked for."""
+        if self._session is None:
+            self._session = self.cloud.get(Database).session(self.writes)
+        return self._session
+
+    def release(self) -> None:
+        """Commit and let go of the database, before waiting for anything."""
+        session, self._session = self._session, None
+        if session is not None:
+            try:
+                session.commit()
+            finally:
+                session.close()
+
+    def abandon(self) -> None:
+        """Undo whatever the transaction at hand did."""
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
+
+    @cached_property
+    def policy(self) -> Policy:
+        return self.cloud.get(Policy)
+
+    def precheck(self) -> None:
+        """Decide by the caller alone where the rule allows it; refuse at once where it can."""
+        if self.caller.scope != "none" and self.caller.scope not in self.rule.scopes:
+            raise self._refusal()
+        verdict = self.policy.decide(self.rule.name, self.caller.credentials, None)
+        if verdict is False:
+            raise self._refusal()
+        self.decided = verdict is True
+
+    def allows(self, target: object = None, **named: object) -> bool:
+        """Whether the operation's rule lets the caller do this to the target."""
+        self.decided = True
+        subject = _Target(target, named, self.parameters)
+        return self.policy.decide(self.rule.name, self.caller.credentials, subject) is True
+
+    def allow(self, target: object = None, **named: object) -> None:
+        """Refuse unless the operation's rule lets the caller do this to the target."""
+        if not self.allows(target, **named):
+            raise self._refusal()
+
+    def visible(
+        self, statement: Select[Any], columns: Mapping[str, ColumnElement[Any]]
+    ) -> Select[Any]:
+        """The statement, cut to the rows that the rule lets the caller see."""
+        self.decided = True
+        condition = self.policy.where(self.rule.name, self.caller.credentials, columns)
+        return statement.where(condition)
+
+    def _refusal(self) -> Forbidden:
+        error = Forbidden(action=self.rule.name)
+        reasons = self.policy.explain(self.rule.name, self.caller.credentials, None)
+        if reasons:
+            error.hint = "; ".join(reasons)
+        return error
+
+
+class _Target:
+    """What an operation is done to, by the dotted names that rules use."""
+
+    __slots__ = ("named", "parameters", "target")
+
+    def __init__(
+        self, target: object, named: Mapping[str, object], parameters: Mapping[str, str]
+    ) -> None:
+        self.target, self.named, self.parameters = target, named, parameters
+
+    def get(self, name: str) -> object:
+        head, _, rest = name.partition(".")
+        if head == "target" and rest:
+            head, _, rest = rest.partition(".")
+        if head in self.named:
+            return _attribute(self.named[head], rest) if rest else self.named[head]
+        if self.target is not None and _has(self.target, head):
+            value = _attribute(self.target, head)
+            return _attribute(value, rest) if rest else value
+        if not rest and head in self.parameters:
+            return self.parameters[head]
+        raise KeyError(name)
+
+
+def _has(value: object, name: str) -> bool:
+    return name in value if isinstance(value, Mapping) else hasattr(value, name)
+
+
+def _attribute(value: object, path: str) -> object:
+    for name in path.split("."):
+        if not _has(value, name):
+            raise KeyError(path)
+        value = value[name] if isinstance(value, Mapping) else getattr(value, name)
+    return value

@@ -1,0 +1,371 @@
+"""HTTP: finds the operation of a request, runs it under the limits, and writes its answer."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import partial
+from time import perf_counter
+from typing import Any
+from urllib.parse import unquote
+from uuid import UUID, uuid4
+
+import msgspec
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from onestack.core import log, metrics, trace
+from onestack.core.api import Operation, Page, Raw, Reply, Service
+from onestack.core.context import (
+    AccessRule,
+    AuthenticatorSlot,
+    Caller,
+    Cloud,
+    Context,
+    Request,
+)
+from onestack.core.errors import (
+    ApiError,
+    BadRequest,
+    Conflict,
+    Forbidden,
+    HeadersTooLarge,
+    InternalError,
+    MethodNotAllowed,
+    NotAcceptable,
+    NotFound,
+    TooLarge,
+    Unauthorized,
+    Unavailable,
+    UnsupportedMediaType,
+    UriTooLong,
+)
+from onestack.core.routes import Routes, path_matches
+from onestack.core.shapes import Version, Window
+
+Scope = Mapping[str, Any]
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+Header = tuple[bytes, bytes]
+
+JSON = (b"content-type", b"application/json")
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """How much of anything one request may bring."""
+
+    body_bytes: int = 1 << 20
+    header_bytes: int = 64 << 10
+    url_bytes: int = 8 << 10
+    threads: int = 32
+    waiting: int = 512
+
+
+class Response:
+    """What goes back to the client."""
+
+    __slots__ = ("content", "headers", "status")
+
+    def __init__(self, status: int, content: bytes, headers: list[Header]) -> None:
+        self.status, self.content, self.headers = status, content, headers
+
+
+class Application:
+    """The ASGI application: every service of this process under its own path."""
+
+    def __init__(
+        self, cloud: Cloud, services: Iterable[Service], limits: Limits | None = None
+    ) -> None:
+        self.cloud = cloud
+        self.services = list(services)
+        self.limits = limits or Limits()
+        self.routes = Routes(self.services)
+        self.threads = ThreadPoolExecutor(self.limits.threads, thread_name_prefix="operation")
+        self._waiting = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        began = perf_counter()
+        request_id = f"req-{uuid4()}"
+        request = _request(scope)
+        operation: Operation | None = None
+        with trace.recording(request_id):
+            span = trace.begin("rest", f"{request.method} {request.path}")
+            service: Service | None = None
+            try:
+                self._check_sizes(scope, request)
+                service, operation, parameters = self._find(request)
+                request.body = await self._body(scope, receive)
+                context = self._context(service, operation, parameters, request, request_id)
+                answer = partial(run, service, operation, context)
+                if operation.threaded:
+                    response = await self._in_thread(answer)
+                else:
+                    response = answer()
+            except ApiError as error:
+                response = failure(error, service, request, request_id)
+            except Exception as error:
+                log.exception("request failed", error, request_id=request_id)
+                response = failure(InternalError(), service, request, request_id)
+            trace.end(span, None if response.status < 500 else str(response.status))
+        response.headers.append((b"x-openstack-request-id", request_id.encode()))
+        await _send(send, response, request.method)
+        elapsed = perf_counter() - began
+        route = operation.path if operation else "none"
+        metrics.request(service.name if service else "none", route, response.status, elapsed)
+        log.access(request, response.status, elapsed, request_id)
+
+    def _check_sizes(self, scope: Scope, request: Request) -> None:
+        if len(scope["raw_path"]) + len(scope["query_string"]) > self.limits.url_bytes:
+            raise UriTooLong(limit=self.limits.url_bytes)
+        if sum(len(k) + len(v) for k, v in scope["headers"]) > self.limits.header_bytes:
+            raise HeadersTooLarge(limit=self.limits.header_bytes)
+        if "\0" in request.path or "%00" in request.query_string:
+            raise BadRequest("A NUL character is not allowed in a URL.")
+
+    def _find(self, request: Request) -> tuple[Service, Operation, dict[str, str]]:
+        service, by_method, parameters = self.routes.find(request.path)
+        if service is None:
+            raise NotFound
+        request.root = service.root
+        if not by_method:
+            raise NotFound
+        method = "GET" if request.method == "HEAD" else request.method
+        operation = by_method.get(method)
+        if operation is None:
+            allowed = ", ".join(sorted(by_method))
+            raise MethodNotAllowed().with_headers(Allow=allowed)
+        return service, operation, parameters
+
+    async def _body(self, scope: Scope, receive: Receive) -> bytes:
+        limit = self.limits.body_bytes
+        for name, value in scope["headers"]:
+            if name == b"content-length" and (not value.isdigit() or int(value) > limit):
+                raise TooLarge(limit=limit)
+        message = await receive()
+        body: bytes = message.get("body", b"")
+        if message.get("more_body"):
+            parts = [body]
+            size = len(body)
+            while message.get("more_body"):
+                message = await receive()
+                parts.append(message.get("body", b""))
+                size += len(parts[-1])
+                if size > limit:
+                    raise TooLarge(limit=limit)
+            body = b"".join(parts)
+        if message["type"] == "http.disconnect":
+            raise BadRequest("The client went away.")
+        if len(body) > limit:
+            raise TooLarge(limit=limit)
+        return body
+
+    def _context(
+        self,
+        service: Service,
+        operation: Operation,
+        parameters: dict[str, str],
+        request: Request,
+        request_id: str,
+    ) -> Context:
+        version = negotiate(service, request)
+        if not operation.window.holds(version):
+            raise NotFound
+        context = Context(self.cloud, request, operation.rule, request_id, version)
+        context.parameters = parameters
+        return context
+
+    async def _in_thread(self, answer: Callable[[], Response]) -> Response:
+        if self._waiting >= self.limits.waiting:
+            raise Unavailable().with_headers(Retry_After="1")
+        self._waiting += 1
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self.threads, copy_context().run, answer)
+        finally:
+            self._waiting -= 1
+
+
+def run(service: Service, operation: Operation, context: Context) -> Response:
+    """Authenticate, judge, run the handler and commit: one operation from end to end."""
+    request = context.request
+    try:
+        if not operation.is_public or "x-auth-token" in request.headers:
+            _authenticate(context, service, operation)
+        arguments = _arguments(operation, context)
+        value = operation.handler(context, **arguments)
+        if not context.decided and not operation.is_public:
+            log.error("operation made no policy decision", rule=operation.rule.name)
+            raise Forbidden(action=operation.rule.name)
+        response = _response(service, operation, context, value)
+        context.release()
+    except ApiError as error:
+        return failure(error, service, request, context.request_id)
+    except IntegrityError:
+        conflict = Conflict("The request conflicts with another resource that exists already.")
+        return failure(conflict, service, request, context.request_id)
+    except DBAPIError as error:
+        return failure(_database_error(error, context), service, request, context.request_id)
+    finally:
+        context.abandon()
+    return response
+
+
+def negotiate(service: Service, request: Request) -> Version:
+    """The microversion that the request asks for."""
+    versions = service.microversions
+    if versions is None:
+        return Window().until
+    asked = None
+    for part in request.headers.get("openstack-api-version", "").split(","):
+        kind, _, text = part.strip().partition(" ")
+        if kind == versions.service_type:
+            asked = text.strip()
+    if asked is None and versions.legacy_header:
+        asked = request.headers.get(versions.legacy_header.lower())
+    if asked is None:
+        return versions.lowest
+    if asked == "latest":
+        return versions.highest
+    try:
+        version = Version.parse(asked)
+    except ValueError as error:
+        raise BadRequest(f"{error}.") from None
+    if not versions.lowest <= version <= versions.highest:
+        raise NotAcceptable(version=asked, low=versions.lowest, high=versions.highest)
+    return version
+
+
+def failure(
+    error: ApiError, service: Service | None, request: Request, request_id: str
+) -> Response:
+    """An error in the envelope of its service."""
+    if service is not None:
+        body = service.style.error(error, request)
+    else:
+        body = {"error": {"code": error.status, "title": error.title, "message": error.text}}
+    headers = [JSON]
+    headers += [
+        (k.lower().encode(), v.encode("latin-1", "replace")) for k, v in error.headers.items()
+    ]
+    if isinstance(error, Unauthorized):
+        address = f'Keystone uri="{request.base_url}/identity"'
+        headers.append((b"www-authenticate", address.encode("latin-1", "replace")))
+    return Response(error.status, msgspec.json.encode(body), headers)
+
+
+def _authenticate(context: Context, service: Service, operation: Operation) -> None:
+    token = context.request.headers.get("x-auth-token")
+    if not token:
+        raise Unauthorized
+    authenticate = context.cloud.get(AuthenticatorSlot).authenticate
+    try:
+        caller = authenticate(token)
+    except Unauthorized:
+        if operation.is_public:
+            return
+        raise
+    context.identify(caller)
+    if caller.access_rules is not None:
+        _check_access_rules(caller, service, context)
+    if not operation.is_public:
+        context.precheck()
+
+
+def _check_access_rules(caller: Caller, service: Service, context: Context) -> None:
+    request = context.request
+    path = request.path.removeprefix(service.root) or "/"
+    rules: tuple[AccessRule, ...] = caller.access_rules or ()
+    for rule in rules:
+        if (rule.service, rule.method) == (service.type, request.method) and path_matches(
+            rule.path, path
+        ):
+            return
+    raise Forbidden("The application credential's access rules do not allow this request.")
+
+
+def _arguments(operation: Operation, context: Context) -> dict[str, Any]:
+    arguments: dict[str, Any] = dict(context.parameters)
+    request = context.request
+    if operation.body_shape is not None:
+        _check_content_type(request)
+        if b"\\u0000" in request.body or b"\0" in request.body:
+            raise BadRequest("A NUL character is not allowed in the request body.")
+        arguments["body"] = operation.read_body(request.body, context.version)
+    if operation.query_shape is not None:
+        arguments["query"] = operation.read_query(request, context.version)
+    return arguments
+
+
+def _check_content_type(request: Request) -> None:
+    given = request.headers.get("content-type", "")
+    kind = given.partition(";")[0].strip().lower()
+    if request.body and kind and kind != "application/json":
+        raise UnsupportedMediaType(type=kind[:80], supported="application/json")
+
+
+def _response(service: Service, operation: Operation, context: Context, value: Any) -> Response:
+    if isinstance(value, Raw):
+        headers = [(b"content-type", value.content_type.encode())]
+        headers += [(k.lower().encode(), v.encode()) for k, v in value.headers.items()]
+        return Response(value.status, value.content, headers)
+    status = operation.status
+    extra: Mapping[str, str] = {}
+    if isinstance(value, Reply):
+        status, extra, value = value.status or status, value.headers, value.body
+    headers = [(k.lower().encode(), v.encode()) for k, v in extra.items()]
+    if value is None:
+        return Response(status if status != 200 or extra else 204, b"", headers)
+    value = operation.cut(value, context.version)
+    if isinstance(value, Page):
+        value = service.style.page(operation.key or "items", value, context.request)
+    elif operation.key is not None:
+        value = {operation.key: value}
+    return Response(status, msgspec.json.encode(value), [JSON, *headers])
+
+
+def _database_error(error: DBAPIError, context: Context) -> ApiError:
+    """What the database says of a request that reached it: bad values, or trouble of its own."""
+    from sqlalchemy.exc import DataError, OperationalError
+
+    if isinstance(error, DataError) or isinstance(error.orig, OverflowError):
+        return BadRequest("A value in the request is out of range.")
+    log.exception("database error", error, request_id=context.request_id)
+    return Unavailable() if isinstance(error, OperationalError) else InternalError()
+
+
+def _request(scope: Scope) -> Request:
+    headers: dict[str, str] = {}
+    for name, value in scope["headers"]:
+        headers[name.decode("latin-1")] = value.decode("latin-1")
+    raw: bytes = scope["raw_path"].partition(b"?")[0]
+    path = raw.decode("latin-1")
+    client = scope.get("client")
+    return Request(
+        scope["method"], path if "%" not in path else _decoded(path),
+        scope["query_string"].decode("latin-1"), headers, client=client[0] if client else "",
+    )  # fmt: skip
+
+
+def _decoded(path: str) -> str:
+    """The path with escapes resolved, but for an escaped slash, which is no separator."""
+    return "/".join(unquote(part).replace("/", "%2F") for part in path.split("/"))
+
+
+async def _send(send: Send, response: Response, method: str) -> None:
+    content = response.content
+    headers = response.headers
+    if response.status != 204 or content:
+        headers.append((b"content-length", str(len(content)).encode()))
+    headers.append((b"vary", b"X-Auth-Token"))
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if method == "HEAD" else content})
+
+
+def global_request_id(request: Request) -> str | None:
+    """The caller's own request id, when it is one."""
+    text = request.headers.get("x-openstack-request-id", "")
+    try:
+        return f"req-{UUID(text.removeprefix('req-'))}" if text.startswith("req-") else None
+    except ValueError:
+        return None

@@ -1,0 +1,81 @@
+"""The log: one JSON object a line, with the request id, and secrets left out."""
+
+import logging
+import sys
+import traceback
+from typing import IO, TYPE_CHECKING, Any
+
+import msgspec
+
+from onestack.core import clock, trace
+
+if TYPE_CHECKING:
+    from onestack.core.context import Request
+
+LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+_encode = msgspec.json.Encoder(enc_hook=str).encode
+_threshold = LEVELS["info"]
+_stream: IO[str] = sys.stderr
+
+
+def configure(level: str, stream: IO[str] | None = None) -> None:
+    """Write lines of `level` and above to `stream`; libraries' own lines join them."""
+    global _threshold, _stream  # noqa: PLW0603 - there is one log
+    _threshold = LEVELS[level]
+    _stream = stream or sys.stderr
+    root = logging.getLogger()
+    root.handlers[:] = [_Bridge()]
+    root.setLevel(max(_threshold, logging.WARNING))
+
+
+def write(level: str, message: str, **fields: Any) -> None:
+    """One line, when its level is high enough."""
+    if LEVELS[level] < _threshold:
+        return
+    line: dict[str, Any] = {"time": clock.now().isoformat(), "level": level, "message": message}
+    request_id = fields.pop("request_id", None) or trace.current_id()
+    if request_id:
+        line["request_id"] = request_id
+    line.update(fields)
+    _stream.write(_encode(line).decode() + "\n")
+    if level != "info":
+        _stream.flush()
+
+
+def info(message: str, **fields: Any) -> None:
+    write("info", message, **fields)
+
+
+def warning(message: str, **fields: Any) -> None:
+    write("warning", message, **fields)
+
+
+def error(message: str, **fields: Any) -> None:
+    write("error", message, **fields)
+
+
+def exception(message: str, problem: BaseException, **fields: Any) -> None:
+    """An error with where it came from; values of variables stay out of it."""
+    frames = traceback.extract_tb(problem.__traceback__)
+    where = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames[-12:]]
+    write("error", message, error=type(problem).__name__, text=str(problem)[:500], where=where,
+          **fields)  # fmt: skip
+
+
+def access(request: "Request", status: int, elapsed_s: float, request_id: str) -> None:
+    """The line of one request; the query string may hold secrets and is left out."""
+    if _threshold > LEVELS["info"]:
+        return
+    write(
+        "info", "request", request_id=request_id, method=request.method, path=request.path[:500],
+        status=status, ms=round(elapsed_s * 1000, 3), client=request.client,
+    )  # fmt: skip
+
+
+class _Bridge(logging.Handler):
+    """Brings the lines of libraries that use the standard library's logging into ours."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        level = "error" if record.levelno >= 40 else "warning" if record.levelno >= 30 else "info"
+        write(level, record.getMessage(), logger=record.name)

@@ -1,0 +1,121 @@
+"""OpenAPI documents, made from the declarations, one for each microversion."""
+
+from typing import Any, get_args, get_origin
+
+import msgspec
+
+from onestack.core.api import Operation, Page, Service
+from onestack.core.shapes import Version, at, extras_of
+
+Document = dict[str, Any]
+
+
+def document(service: Service, version: Version) -> Document:
+    """The service's OpenAPI 3.1 document as a client of `version` sees it."""
+    shown = [op for op in service.operations if op.window.holds(version)]
+    shapes = [shape for op in shown for shape in _shapes(op, version)]
+    unique = list(dict.fromkeys(shapes))
+    schemas, components = msgspec.json.schema_components(
+        unique, ref_template="#/components/schemas/{name}"
+    )
+    by_shape = dict(zip(unique, schemas, strict=True))
+    for shape in unique:
+        _open(shape, components)
+    paths: dict[str, Document] = {}
+    for op in shown:
+        item = paths.setdefault(service.root + op.path, {})
+        item[op.method.lower()] = _operation(op, version, by_shape)
+    version_text = str(version) if service.microversions else service.version
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": service.title, "version": version_text},
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "securitySchemes": {
+                "token": {"type": "apiKey", "in": "header", "name": "X-Auth-Token"}
+            },
+        },
+    }
+
+
+def _shapes(op: Operation, version: Version) -> list[Any]:
+    found = [at(op.body_shape, version)] if op.body_shape is not None else []
+    answer = _answer(op)
+    if answer is not None:
+        found.append(at(answer, version))
+    return found
+
+
+def _answer(op: Operation) -> Any:
+    shape = op.answer_shape
+    if get_origin(shape) is Page:
+        shape = get_args(shape)[0]
+    is_shape = isinstance(shape, type) and issubclass(shape, msgspec.Struct)
+    return shape if is_shape else None
+
+
+def _open(shape: Any, components: Document) -> None:
+    """Say that a shape takes attributes that it does not declare."""
+    extra = extras_of(shape)
+    name = getattr(shape, "__name__", None)
+    if extra is not None and name in components:
+        components[name].get("properties", {}).pop(extra, None)
+        components[name]["additionalProperties"] = True
+
+
+def _operation(op: Operation, version: Version, by_shape: Document) -> Document:
+    summary, _, description = (op.handler.__doc__ or op.handler.__name__).partition("\n")
+    shown: Document = {
+        "operationId": f"{op.method.lower()}:{op.path}",
+        "tags": [op.tag],
+        "summary": summary.strip(),
+        "security": [] if op.is_public else [{"token": []}],
+        "x-policy": op.rule.name,
+        "parameters": _parameters(op, version),
+        "responses": _responses(op, version, by_shape),
+    }
+    if description.strip():
+        shown["description"] = description.strip()
+    if op.body_shape is not None:
+        schema = by_shape[at(op.body_shape, version)]
+        content = {"application/json": {"schema": _under(op.key, schema)}}
+        shown["requestBody"] = {"required": True, "content": content}
+    return shown
+
+
+def _parameters(op: Operation, version: Version) -> list[Document]:
+    found: list[Document] = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+        for name in op.parameter_names
+    ]
+    if op.query_shape is None:
+        return found
+    shape = at(op.query_shape, version)
+    extra = extras_of(shape)
+    for each in msgspec.structs.fields(shape):
+        if each.name == extra:
+            continue
+        schemas, _ = msgspec.json.schema_components([each.type])
+        found.append(
+            {"name": each.encode_name, "in": "query", "required": each.required,
+             "schema": schemas[0]}
+        )  # fmt: skip
+    return found
+
+
+def _responses(op: Operation, version: Version, by_shape: Document) -> Document:
+    answer = _answer(op)
+    success: Document = {"description": "Done"}
+    if answer is not None:
+        schema = by_shape[at(answer, version)]
+        if get_origin(op.answer_shape) is Page:
+            schema = {"type": "array", "items": schema}
+        success["content"] = {"application/json": {"schema": _under(op.key, schema)}}
+    return {str(op.status): success, "4XX": {"description": "The request was refused"}}
+
+
+def _under(key: str | None, schema: Document) -> Document:
+    if key is None:
+        return schema
+    return {"type": "object", "required": [key], "properties": {key: schema}}
