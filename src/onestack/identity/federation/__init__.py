@@ -1,0 +1,1 @@
+"""Federation: users who prove at another identity service who they are."""
