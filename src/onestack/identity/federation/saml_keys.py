@@ -1,0 +1,85 @@
+"""The key and the self-signed certificate with which this cloud signs what it asserts."""
+
+import datetime as dt
+import os
+import secrets
+from functools import cached_property
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
+
+from onestack.core import clock
+
+FILE_NAME = "saml_signing.pem"
+_KEY_BITS = 3072
+_LIFETIME = dt.timedelta(days=3650)
+# Service providers whose clocks are behind would otherwise refuse a new certificate.
+_BACKDATED = dt.timedelta(days=1)
+
+
+class SamlKeys:
+    """The pair in a folder; made at its first use, then the same for good and for all processes."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / FILE_NAME
+
+    @cached_property
+    def key(self) -> rsa.RSAPrivateKey:
+        key = serialization.load_pem_private_key(self._content, password=None)
+        if not isinstance(key, rsa.RSAPrivateKey):
+            raise TypeError(f"{self._path} holds a key that is not RSA")
+        return key
+
+    @cached_property
+    def certificate(self) -> x509.Certificate:
+        return x509.load_pem_x509_certificate(self._content)
+
+    @cached_property
+    def _content(self) -> bytes:
+        if not self._path.exists():
+            self._create()
+        return self._path.read_bytes()
+
+    def _create(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        draft = self._path.with_name(f"{FILE_NAME}.{secrets.token_hex(8)}")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(_new_pair())
+                file.flush()
+                os.fsync(file.fileno())
+            # A link is made whole or not at all, and never replaces: of several processes that
+            # start together the first one's pair is everybody's.
+            os.link(draft, self._path)
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink(missing_ok=True)
+
+
+def _new_pair() -> bytes:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=_KEY_BITS)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "onestack SAML signing")])
+    begins = clock.now().replace(tzinfo=dt.UTC) - _BACKDATED
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(begins)
+        .not_valid_after(begins + _LIFETIME)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    return private + certificate.public_bytes(serialization.Encoding.PEM)
