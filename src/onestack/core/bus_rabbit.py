@@ -1,0 +1,526 @@
+"""The bus over RabbitMQ: plain blocking methods in front of one thread that talks AMQP.
+
+A peer's queue is durable and replicated; replies, notifications and doorbells have queues that
+live as long as their connection. Whatever waits for the broker is sent again after a reconnection,
+under the same message id, so that its receiver runs it once.
+"""
+
+import asyncio
+import os
+import socket
+import ssl
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import aio_pika
+from aio_pika.abc import (
+    AbstractChannel,
+    AbstractConnection,
+    AbstractExchange,
+    AbstractIncomingMessage,
+    AbstractQueue,
+)
+from aiormq.exceptions import AMQPError, ChannelInvalidStateError, DeliveryError, PublishError
+from pamqp.common import FieldTable
+
+from onestack.core import clock, log
+from onestack.core.bus import (
+    MESSAGE_ID,
+    AgentBusy,
+    AgentTimeout,
+    AgentUnreachable,
+    Answer,
+    BusError,
+    Notified,
+    Peer,
+    Rung,
+    heard,
+)
+from onestack.core.contract import Contract
+
+T = TypeVar("T")
+
+CONNECT_S = 10.0
+CONFIRM_S = 10.0
+ATTACH_S = 5.0
+GRACE_S = 5.0
+HEARTBEAT_S = 10
+RETRY_MIN_S = 0.1
+RETRY_MAX_S = 5.0
+
+QUEUE_MAX = 1000
+QUEUE_IDLE_S = 24 * 3600
+DELIVERIES_MAX = 20
+HEARD_MAX = 10_000
+HEARD_AT_ONCE = 100
+
+NOTIFICATIONS = "onestack.notifications"
+DOORBELLS = "onestack.doorbells"
+FAILED = "failure"
+DONE = "result"
+LOST = (AMQPError, ChannelInvalidStateError, OSError, TimeoutError)
+
+
+@dataclass(eq=False)
+class _Served:
+    """An address that this process serves, across connections."""
+
+    address: str
+    peer: Peer
+    threads: ThreadPoolExecutor
+
+
+@dataclass(eq=False)
+class _Heard:
+    """A subscription of this process, across connections."""
+
+    exchange: str
+    topic: str
+    told: Callable[[str, bytes], None]
+    threads: ThreadPoolExecutor
+
+
+@dataclass(eq=False)
+class _Session:
+    """What lives as long as one connection."""
+
+    connection: AbstractConnection
+    lost: "asyncio.Future[None]"
+    calls: AbstractExchange
+    exchanges: dict[str, AbstractExchange]
+    replies: str = ""
+    attached: set[object] = field(default_factory=set)
+    consumers: list[tuple[AbstractQueue, str]] = field(default_factory=list)
+
+    def lose(self, *_: object) -> None:
+        if not self.lost.done():
+            self.lost.set_result(None)
+
+    async def channel(self, at_once: int) -> AbstractChannel:
+        """A channel of its own for a consumer; a session without one of its channels is lost."""
+        channel = await self.connection.channel()
+        await channel.set_qos(prefetch_count=at_once)
+        channel.close_callbacks.add(self.lose)
+        (await channel.get_underlay_channel()).on_consumer_cancel_callbacks.add(self.lose)
+        return channel
+
+    async def consume(
+        self, queue: AbstractQueue, told: Callable[[AbstractIncomingMessage], Awaitable[None]]
+    ) -> None:
+        self.consumers.append((queue, await queue.consume(told)))
+
+
+class Rabbit:
+    """A transport through the broker at `url` (amqp:// or amqps://, whose host is verified)."""
+
+    def __init__(self, url: str, threads_per_address: int = 8) -> None:
+        self.url, self.tls = broker_url(url)
+        self.threads_per_address = threads_per_address
+        self.trouble: str | None = "not connected yet"
+        self._served: list[_Served] = []
+        self._heard: list[_Heard] = []
+        self._replies: dict[str, asyncio.Future[Answer]] = {}
+        self._rings: dict[str, bool] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._deliveries: set[asyncio.Task[Any]] = set()
+        self._session: _Session | None = None
+        self._closed = False
+        self._loop = asyncio.new_event_loop()
+        self._up = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="bus", daemon=True)
+        self._thread.start()
+
+    def call(
+        self,
+        address: str,
+        method: str,
+        payload: bytes,
+        timeout_s: float,
+        headers: Mapping[str, str],
+    ) -> bytes:
+        return self._do(self._call(address, method, payload, timeout_s, headers)).open()
+
+    def cast(self, address: str, method: str, payload: bytes, headers: Mapping[str, str]) -> None:
+        message = _message(payload, headers, type=method)
+        self._do(self._confirmed("", address, message))
+
+    def serve(self, address: str, peer: object, contract: Contract) -> None:
+        threads = ThreadPoolExecutor(self.threads_per_address, thread_name_prefix=address)
+        self._do(self._add(self._served, _Served(address, Peer(peer, contract), threads)))
+
+    def notify(self, topic: str, payload: bytes) -> None:
+        message = _message(payload, {MESSAGE_ID: clock.new_id()}, type=topic)
+        self._do(self._confirmed(NOTIFICATIONS, topic, message))
+
+    def subscribe(self, topic: str, callback: Notified) -> None:
+        def told(notified: str, payload: bytes) -> None:
+            heard(callback, notified, payload)
+
+        self._do(self._add(self._heard, _Heard(NOTIFICATIONS, topic, told, _one_thread(topic))))
+
+    def ring(self, topic: str) -> None:
+        self._loop.call_soon_threadsafe(self._ring, topic)
+
+    def answer_ring(self, topic: str, callback: Rung) -> None:
+        def told(_topic: str, _payload: bytes) -> None:
+            heard(callback)
+
+        self._do(self._add(self._heard, _Heard(DOORBELLS, topic, told, _one_thread(topic))))
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        asyncio.run_coroutine_threadsafe(self._shut(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        for threads in [*(s.threads for s in self._served), *(h.threads for h in self._heard)]:
+            threads.shutdown(wait=False, cancel_futures=True)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._start(self._stay_connected())
+        self._loop.run_forever()
+        self._loop.run_until_complete(self._loop.shutdown_default_executor())
+        self._loop.close()
+
+    def _do(self, work: Coroutine[Any, Any, T]) -> T:
+        """Have the bus' thread do something, and wait for it on this one."""
+        if self._closed or threading.current_thread() is self._thread:
+            work.close()
+            raise BusError("the bus is closed" if self._closed else "the bus waits for itself")
+        done: Future[T] = asyncio.run_coroutine_threadsafe(self._kept(work), self._loop)
+        try:
+            return done.result()
+        except (asyncio.CancelledError, TimeoutError) as error:
+            raise BusError("the bus was closed meanwhile") from error
+
+    async def _kept(self, work: Coroutine[Any, Any, T]) -> T:
+        task = self._start(work)
+        return await task
+
+    def _start(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    # Being connected
+
+    async def _stay_connected(self) -> None:
+        delay_s = RETRY_MIN_S
+        while True:
+            began = self._loop.time()
+            try:
+                await self._one_session()
+                self.trouble = "the connection was lost"
+            except LOST as error:
+                self.trouble = f"{type(error).__name__}: {error}"
+            log.warning("bus not connected", broker=self._broker, reason=self.trouble)
+            if self._loop.time() - began > RETRY_MAX_S:
+                delay_s = RETRY_MIN_S
+            await asyncio.sleep(delay_s * (0.5 + clock.randomness().random()))
+            delay_s = min(2 * delay_s, RETRY_MAX_S)
+
+    async def _one_session(self) -> None:
+        """Connect, take up everything that this process serves and hears, and stay until lost."""
+        connection = await aio_pika.connect(
+            self.url,
+            timeout=CONNECT_S,
+            ssl_context=self.tls,
+            client_properties={"connection_name": f"onestack {socket.gethostname()} {os.getpid()}"},
+        )
+        try:
+            session = await self._open(connection)
+            self._session, self.trouble = session, None
+            self._up.set()
+            log.info("bus connected", broker=self._broker)
+            await session.lost
+        finally:
+            self._drop()
+            async with asyncio.timeout(CONNECT_S):
+                await connection.close()
+
+    def _drop(self, *_: object) -> None:
+        self._session = None
+        self._up.clear()
+
+    async def _open(self, connection: AbstractConnection) -> _Session:
+        channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+        kind = aio_pika.ExchangeType.TOPIC
+        session = _Session(
+            connection,
+            self._loop.create_future(),
+            channel.default_exchange,
+            {
+                NOTIFICATIONS: await channel.declare_exchange(NOTIFICATIONS, kind, durable=True),
+                DOORBELLS: await channel.declare_exchange(DOORBELLS, kind, durable=True),
+            },
+        )
+        session.lost.add_done_callback(self._drop)
+        connection.close_callbacks.add(session.lose)
+        channel.close_callbacks.add(session.lose)
+        replies = await channel.declare_queue(exclusive=True)
+        await replies.consume(self._take_reply, no_ack=True)
+        session.replies = replies.name
+        for served in self._served:
+            await self._attach(session, served)
+        for each in self._heard:
+            await self._attach(session, each)
+        return session
+
+    async def _attach(self, session: _Session, each: _Served | _Heard) -> None:
+        if each in session.attached:
+            return
+        session.attached.add(each)
+        if isinstance(each, _Served):
+            await self._attach_served(session, each)
+        else:
+            await self._attach_heard(session, each)
+
+    async def _attach_served(self, session: _Session, served: _Served) -> None:
+        channel = await session.channel(self.threads_per_address)
+        queue = await channel.declare_queue(
+            served.address,
+            durable=True,
+            arguments={
+                "x-queue-type": "quorum",
+                "x-max-length": QUEUE_MAX,
+                "x-overflow": "reject-publish",
+                "x-expires": QUEUE_IDLE_S * 1000,
+                "x-delivery-limit": DELIVERIES_MAX,
+            },
+        )
+
+        async def told(message: AbstractIncomingMessage) -> None:
+            await self._tracked(self._answer(session, served, message))
+
+        await session.consume(queue, told)
+
+    async def _attach_heard(self, session: _Session, each: _Heard) -> None:
+        rings = each.exchange == DOORBELLS
+        channel = await session.channel(1 if rings else HEARD_AT_ONCE)
+        # One ring waiting is as good as many: the oldest of what is too much goes.
+        arguments: FieldTable = {
+            "x-max-length": 1 if rings else HEARD_MAX,
+            "x-overflow": "drop-head",
+        }
+        queue = await channel.declare_queue(exclusive=True, arguments=arguments)
+        await queue.bind(session.exchanges[each.exchange], each.topic)
+
+        async def told(message: AbstractIncomingMessage) -> None:
+            await self._tracked(self._tell(each, message))
+
+        await session.consume(queue, told)
+        if rings:
+            # A doorbell may have rung while nobody could hear it.
+            each.threads.submit(each.told, each.topic, b"")
+
+    async def _connected(self) -> _Session:
+        while self._session is None:
+            await self._up.wait()
+        return self._session
+
+    async def _add(self, many: list[Any], each: _Served | _Heard) -> None:
+        """Take something up now, or when the broker can be reached."""
+        many.append(each)
+        session = None
+        try:
+            async with asyncio.timeout(ATTACH_S):
+                session = await self._connected()
+                await self._attach(session, each)
+        except LOST as error:
+            if session is not None:
+                session.lose()
+            reason = self.trouble or f"{type(error).__name__}: {error}"
+            log.warning("bus not connected: will serve later", broker=self._broker, reason=reason)
+
+    async def _shut(self) -> None:
+        """Take no more work, give what runs a moment to be answered, then let go."""
+        session = self._session
+        try:
+            async with asyncio.timeout(GRACE_S):
+                if session is not None:
+                    for queue, tag in session.consumers:
+                        await queue.cancel(tag)
+                if self._deliveries:
+                    await asyncio.wait(self._deliveries)
+        except LOST as error:
+            log.warning("bus closed with work left", reason=type(error).__name__)
+        ending = [*self._tasks, *self._deliveries]
+        for task in ending:
+            task.cancel()
+        await asyncio.gather(*ending, return_exceptions=True)
+
+    @property
+    def _broker(self) -> str:
+        """The broker's address without the password."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.hostname}:{parts.port or ''}{parts.path}"
+
+    # Sending
+
+    async def _call(
+        self,
+        address: str,
+        method: str,
+        payload: bytes,
+        timeout_s: float,
+        headers: Mapping[str, str],
+    ) -> Answer:
+        deadline = self._loop.time() + timeout_s
+        message_id = headers[MESSAGE_ID]
+        reply: asyncio.Future[Answer] = self._loop.create_future()
+        self._replies[message_id] = reply
+        try:
+            async with asyncio.timeout_at(deadline):
+                while True:
+                    session = await self._connected()
+                    # A call that nobody waits for any more need not be carried out.
+                    left_s = max(deadline - self._loop.time(), 0.001)
+                    message = _message(
+                        payload, headers, type=method, reply_to=session.replies, expiration=left_s
+                    )
+                    await self._publish(session, "", address, message)
+                    await asyncio.wait(
+                        (reply, session.lost), return_when=asyncio.FIRST_COMPLETED
+                    )  # fmt: skip
+                    if reply.done():
+                        return reply.result()
+        except TimeoutError:
+            reason = f"; the broker cannot be reached ({self.trouble})" if self.trouble else ""
+            text = f"{address} did not answer {method} within {timeout_s:g} s{reason}"
+            raise AgentTimeout(text) from None
+        finally:
+            self._replies.pop(message_id, None)
+
+    async def _confirmed(self, exchange: str, key: str, message: aio_pika.Message) -> None:
+        """Publish until the broker has taken the message over."""
+        try:
+            async with asyncio.timeout(CONFIRM_S):
+                while not await self._publish(await self._connected(), exchange, key, message):
+                    pass
+        except TimeoutError:
+            reason = self.trouble or "no confirmation"
+            text = f"the broker took no message for {key} within {CONFIRM_S:g} s: {reason}"
+            raise AgentTimeout(text) from None
+
+    async def _publish(
+        self, session: _Session, exchange: str, key: str, message: aio_pika.Message
+    ) -> bool:
+        """Publish once; when the connection is lost meanwhile, wait until it is known to be."""
+        target = session.exchanges[exchange] if exchange else session.calls
+        try:
+            await target.publish(message, key, mandatory=not exchange)
+        except PublishError:
+            raise AgentUnreachable(f"{key} is not served by anyone") from None
+        except DeliveryError:
+            raise AgentBusy(f"the queue of {key} is full; it holds {QUEUE_MAX} messages") from None
+        except LOST:
+            session.lose()
+            await asyncio.sleep(0)
+            return False
+        return True
+
+    def _ring(self, topic: str) -> None:
+        is_ringing = topic in self._rings
+        self._rings[topic] = True
+        if not is_ringing:
+            self._start(self._ring_out(topic))
+
+    async def _ring_out(self, topic: str) -> None:
+        """Ring until nobody asked for it again meanwhile: a ring says what was true before it."""
+        try:
+            while self._rings[topic]:
+                self._rings[topic] = False
+                message = _message(b"", {MESSAGE_ID: clock.new_id()}, type=topic)
+                await self._confirmed(DOORBELLS, topic, message)
+        except BusError as error:
+            log.warning("a doorbell was not heard", topic=topic, reason=str(error))
+        finally:
+            del self._rings[topic]
+
+    # Receiving
+
+    async def _take_reply(self, message: AbstractIncomingMessage) -> None:
+        reply = self._replies.get(message.correlation_id or "")
+        if reply is not None and not reply.done():
+            reply.set_result(Answer(message.body, failed=message.type == FAILED))
+
+    async def _tracked(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
+        self._deliveries.add(task)
+        task.add_done_callback(self._deliveries.discard)
+        await asyncio.wait((task,))
+
+    async def _answer(
+        self, session: _Session, served: _Served, message: AbstractIncomingMessage
+    ) -> None:
+        if not message.message_id or not message.type:
+            log.warning("a message that is no call was thrown away", address=served.address)
+            await message.reject(requeue=False)
+            return
+        answer, is_new = served.peer.admit(message.message_id)
+        if is_new:
+            headers = {name: str(value) for name, value in message.headers.items()}
+            served.threads.submit(
+                served.peer.carry_out, message.type, message.body, headers, answer
+            )
+        found = await asyncio.wrap_future(answer)
+        try:
+            if message.reply_to:
+                reply = aio_pika.Message(
+                    found.payload,
+                    type=FAILED if found.failed else DONE,
+                    correlation_id=message.message_id,
+                )
+                await session.calls.publish(reply, message.reply_to, mandatory=False)
+            await message.ack()
+        except LOST as error:
+            # The broker delivers the message again, and the kept answer goes out then.
+            log.warning("an answer was not sent", address=served.address, reason=str(error))
+
+    async def _tell(self, each: _Heard, message: AbstractIncomingMessage) -> None:
+        await self._loop.run_in_executor(
+            each.threads, each.told, message.type or "", message.body
+        )  # fmt: skip
+        try:
+            await message.ack()
+        except LOST as error:
+            log.warning("a notification was not acknowledged", reason=str(error))
+
+
+def broker_url(url: str) -> tuple[str, ssl.SSLContext | None]:
+    """The broker's URL with our defaults, and how its certificate is verified."""
+    parts = urlsplit(url)
+    query = dict(parse_qsl(parts.query))
+    if parts.scheme not in ("amqp", "amqps") or not parts.hostname:
+        raise ValueError("the bus needs a URL such as amqp://user:password@host:5672/vhost")
+    if query.pop("no_verify_ssl", "0") != "0":
+        raise ValueError("no_verify_ssl: a broker that is not verified is no broker of ours")
+    tls = None
+    if parts.scheme == "amqps":
+        tls = ssl.create_default_context(cafile=query.pop("cafile", None))
+        if "certfile" in query:
+            tls.load_cert_chain(query.pop("certfile"), query.pop("keyfile", None))
+    query.setdefault("heartbeat", str(HEARTBEAT_S))
+    return urlunsplit(parts._replace(query=urlencode(query))), tls
+
+
+def _message(payload: bytes, headers: Mapping[str, str], **properties: Any) -> aio_pika.Message:
+    return aio_pika.Message(
+        payload,
+        headers=dict(headers),
+        message_id=headers[MESSAGE_ID],
+        content_type="application/json",
+        delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+        **properties,
+    )
+
+
+def _one_thread(topic: str) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, thread_name_prefix=f"hears {topic}")
