@@ -61,6 +61,7 @@ class Operation:
     key: str | None = None
     status: int = 200
     threaded: bool = False
+    reads: bool = False  # it writes nothing, whatever its method is
     window: Window = ALWAYS
 
     @property
@@ -148,7 +149,8 @@ class Operations:
 
     def __call__(  # noqa: PLR0913 - one argument for each thing that a declaration may say
         self, method: str, path: str, rule: Rule, *, key: str | None = None, status: int = 0,
-        threaded: bool = False, since: str | None = None, until: str | None = None,
+        threaded: bool = False,
+        reads: bool = False, since: str | None = None, until: str | None = None,
     ) -> Callable[[F], F]:  # fmt: skip
         """Declare the decorated function as the operation `method path`."""
         window = Window(
@@ -160,6 +162,7 @@ class Operations:
             operation = Operation(
                 method=method, path=path, rule=rule, handler=handler, tag=self.tag, key=key,
                 status=status or (204 if method == "DELETE" else 200), threaded=threaded,
+                reads=reads,
                 window=window,
             )  # fmt: skip
             self.declared.append(operation)

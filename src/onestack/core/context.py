@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any, Protocol, TypeVar, cast
 from urllib.parse import parse_qsl
 
-from sqlalchemy import ColumnElement, Select
+from sqlalchemy import Select
 from sqlalchemy.orm import Session
 
 from onestack.core.db import Database
@@ -152,7 +152,7 @@ class Context:
         self.decided = False
         self._caller: Caller | None = None
         self._session: Session | None = None
-        self.writes = request.method not in ("GET", "HEAD")
+        self.writes = True
 
     @property
     def caller(self) -> Caller:
@@ -214,9 +214,7 @@ class Context:
         if not self.allows(target, **named):
             raise self._refusal()
 
-    def visible(
-        self, statement: Select[Any], columns: Mapping[str, ColumnElement[Any]]
-    ) -> Select[Any]:
+    def visible(self, statement: Select[Any], columns: Mapping[str, Any]) -> Select[Any]:
         """The statement, cut to the rows that the rule lets the caller see."""
         self.decided = True
         condition = self.policy.where(self.rule.name, self.caller.credentials, columns)

@@ -5,7 +5,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import JSON, Engine, MetaData, Text, create_engine, event, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
@@ -26,19 +26,21 @@ class Record(DeclarativeBase):
     """A row of ours."""
 
     metadata = MetaData(naming_convention=NAMING)
-    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's own form
+    type_annotation_map = {
         dict[str, Any]: JSON,
         list[Any]: JSON,
         list[str]: JSON,
         str: Text,
     }
 
+    topic: ClassVar[str | None] = None  # the revision that a change of such a row bumps
+
 
 class RevisionRecord(Record):
     """How often what a topic names has changed: caches compare it before they trust themselves."""
 
     __tablename__ = "revisions"
-    topic: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column("topic", primary_key=True)
     value: Mapped[int] = mapped_column(default=0)
 
 
@@ -74,10 +76,12 @@ def bump(session: Session, topic: str) -> None:
 class Database:
     """One database by URL: SQLite in a file, or PostgreSQL."""
 
-    def __init__(self, url: str, pool_size: int = 5) -> None:
+    def __init__(self, url: str, pool_size: int = 5, *, durable: bool = True) -> None:
         self.url = url
         self.is_sqlite = url.startswith("sqlite")
-        self.engine = _sqlite_engine(url) if self.is_sqlite else _postgres_engine(url, pool_size)
+        self.engine = (
+            _sqlite_engine(url, durable) if self.is_sqlite else _postgres_engine(url, pool_size)
+        )
         self._reading = self.engine.execution_options(write=False)
         self._local = threading.local()
         self._readers: list[Any] = []
@@ -135,14 +139,14 @@ class Database:
         self.engine.dispose()
 
 
-def _sqlite_engine(url: str) -> Engine:
+def _sqlite_engine(url: str, durable: bool) -> Engine:
     engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
 
     @event.listens_for(engine, "connect")
     def prepare(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves, below
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute(f"PRAGMA synchronous = {'NORMAL' if durable else 'OFF'}")
         connection.execute("PRAGMA foreign_keys = ON")
 
     @event.listens_for(engine, "begin")
@@ -179,6 +183,21 @@ def _after_statement(
 ) -> None:
     if not statement.startswith("BEGIN"):
         trace.end(context.span)
+
+
+@event.listens_for(Session, "before_flush")
+def _bump_changed(session: Session, _context: Any, _instances: Any) -> None:
+    for record in (*session.new, *session.dirty, *session.deleted):
+        if record.topic is not None:
+            bump(session, record.topic)
+
+
+@event.listens_for(Session, "do_orm_execute")
+def _bump_mass_change(state: Any) -> None:
+    if state.is_update or state.is_delete or state.is_insert:
+        for mapper in state.all_mappers:
+            if mapper.class_.topic is not None:
+                bump(state.session, mapper.class_.topic)
 
 
 @event.listens_for(Session, "after_transaction_end")

@@ -173,6 +173,7 @@ class Application:
             raise NotFound
         context = Context(self.cloud, request, operation.rule, request_id, version)
         context.parameters = parameters
+        context.writes = request.method not in ("GET", "HEAD") and not operation.reads
         return context
 
     async def _in_thread(self, answer: Callable[[], Response]) -> Response:

@@ -1,0 +1,162 @@
+"""What the cloud says of itself: health, metrics, traces, and the documents of its APIs."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from onestack import __version__
+from onestack.core import metrics, trace
+from onestack.core.api import PUBLIC, Operations, Page, Raw, Service
+from onestack.core.context import Context, Request
+from onestack.core.db import Database
+from onestack.core.errors import ApiError, BadRequest, NotFound
+from onestack.core.policy import Rule
+from onestack.core.shapes import Shape
+
+api = Operations("cloud")
+
+ADMIN = Rule("onestack:observe", "role:admin")
+
+
+class Services:
+    """The services that answer in this process."""
+
+    def __init__(self, services: Sequence[Service]) -> None:
+        self.all = list(services)
+
+
+class PlainStyle:
+    """Answers without a history to respect."""
+
+    def error(self, error: ApiError, _request: Request) -> dict[str, Any]:
+        return {"error": {"code": error.status, "title": error.title, "message": error.text}}
+
+    def page(self, key: str, page: Page[Any], _request: Request) -> dict[str, Any]:
+        return {key: page.items}
+
+
+class ServiceState(Shape):
+    """A service, and where it answers."""
+
+    name: str
+    type: str
+    path: str
+    version: str
+
+
+class CloudView(Shape):
+    """The cloud: its version and services."""
+
+    version: str
+    services: list[ServiceState]
+
+
+class Health(Shape):
+    """Whether the cloud can do its work."""
+
+    status: str
+    services: dict[str, str]
+
+
+class SpanView(Shape):
+    """One thing done within a trace."""
+
+    kind: str
+    name: str
+    depth: int
+    start_s: float
+    duration_s: float | None
+    error: str | None
+
+
+class TraceView(Shape):
+    """What one request, or one step of a flow, did."""
+
+    request_id: str
+    began_at: float
+    dropped: int
+    spans: list[SpanView]
+
+
+class TraceNotFound(NotFound):
+    message = "No trace of {name} is kept: only the newest ones are."
+
+
+@api.get("/", PUBLIC)
+def root(ctx: Context) -> CloudView:
+    """List the services of this cloud."""
+    states = [
+        ServiceState(name=each.name, type=each.type, path=each.root, version=each.version)
+        for each in ctx.cloud.get(Services).all
+        if each.root
+    ]
+    return CloudView(version=__version__, services=states)
+
+
+@api.get("/healthz", PUBLIC)
+def health(ctx: Context) -> Health:
+    """Tell whether the database answers."""
+    ctx.cloud.get(Database).revision("health")
+    names = [each.name for each in ctx.cloud.get(Services).all if each.root]
+    return Health(status="ok", services=dict.fromkeys(names, "ok"))
+
+
+@api.get("/metrics", PUBLIC)
+def measured(_ctx: Context) -> Raw:
+    """Show the metrics, for Prometheus."""
+    return Raw(metrics.exposition(), content_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+@api.get("/openapi/{service}", PUBLIC)
+def document(ctx: Context, service: str, query: "DocumentQuery") -> dict[str, Any]:
+    """Show a service's OpenAPI document, at a microversion or the newest."""
+    for each in ctx.cloud.get(Services).all:
+        if each.name == service:
+            try:
+                return each.openapi(query.version)
+            except ValueError as error:
+                raise BadRequest(f"{error}.") from None
+    raise NotFound
+
+
+class DocumentQuery(Shape):
+    """Of which microversion."""
+
+    version: str | None = None
+
+
+@api.get("/onestack/v1/traces/{name}", ADMIN, key="traces")
+def traces(_ctx: Context, name: str) -> list[TraceView]:
+    """Show what is known of a request, or of a resource."""
+    found = trace.find(name)
+    if not found:
+        raise TraceNotFound(name=name[:80])
+    return [_view(each) for each in found]
+
+
+def _view(kept: trace.Trace) -> TraceView:
+    start = kept.spans[0].start if kept.spans else 0.0
+    spans = [
+        SpanView(
+            kind=span.kind,
+            name=span.name,
+            depth=span.depth,
+            start_s=span.start - start,
+            duration_s=span.duration_s,
+            error=span.error,
+        )
+        for span in kept.spans
+    ]
+    return TraceView(
+        request_id=kept.request_id, began_at=kept.began_at, dropped=kept.dropped, spans=spans
+    )
+
+
+SERVICE = Service(
+    name="onestack",
+    type="onestack",
+    title="onestack",
+    root="",
+    version=__version__,
+    style=PlainStyle(),
+    nouns=(api,),
+)

@@ -1,0 +1,43 @@
+"""Identity: who one is, what one may do, and where everything answers."""
+
+from onestack.core.api import Service
+from onestack.identity import discovery, groups
+from onestack.identity.bootstrap import Account, Offer, bootstrap
+from onestack.identity.keys import JwsKeys, KeyRepository
+from onestack.identity.passwords import Hashing
+from onestack.identity.rules import SHARED
+from onestack.identity.settings import IdentitySettings
+from onestack.identity.style import ROOT, IdentityStyle
+from onestack.identity.tokens import issue, validate
+from onestack.identity.tokens.codec import FernetCodec, JwsCodec
+from onestack.identity.tokens.validation import Tokens
+
+SERVICE = Service(
+    name="identity",
+    type="identity",
+    title="Identity",
+    root=ROOT,
+    version="3.14",
+    style=IdentityStyle(),
+    shared_rules=SHARED,
+    nouns=(
+        discovery.api,
+        issue.api,
+        validate.api,
+        groups.api,
+    ),
+)
+
+__all__ = [
+    "SERVICE",
+    "Account",
+    "FernetCodec",
+    "Hashing",
+    "IdentitySettings",
+    "JwsCodec",
+    "JwsKeys",
+    "KeyRepository",
+    "Offer",
+    "Tokens",
+    "bootstrap",
+]

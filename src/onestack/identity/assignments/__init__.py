@@ -1,0 +1,1 @@
+"""Assignments: who has which role on what."""

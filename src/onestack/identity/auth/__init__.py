@@ -1,0 +1,1 @@
+"""Authentication: the methods by which a user proves who it is."""

@@ -1,0 +1,62 @@
+"""Proof by password."""
+
+from typing import Any
+
+import msgspec
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from onestack.core.context import Context
+from onestack.core.errors import BadRequest, Unauthorized
+from onestack.core.shapes import Shape
+from onestack.identity.auth.proof import Proof, UserReference, find_user
+from onestack.identity.passwords import Hashing, dummy, verify
+from onestack.identity.settings import IdentitySettings
+from onestack.identity.users.login import note_failure, note_success, refusal
+from onestack.identity.users.record import PasswordRecord, UserRecord
+
+
+class PasswordUser(UserReference):
+    """The user and its password."""
+
+    password: str = ""
+
+
+class PasswordIdentity(Shape):
+    """The `password` member of an authentication request."""
+
+    user: PasswordUser
+
+
+def prove(ctx: Context, given: dict[str, Any]) -> Proof:
+    """The user whose password this is."""
+    try:
+        asked = msgspec.convert(given, PasswordIdentity).user
+    except msgspec.ValidationError as error:
+        raise BadRequest(f"Invalid input for password: {error}") from None
+    user = find_user(ctx.session, asked)
+    stored = newest_hash(ctx.session, user)
+    why_not = refusal(ctx, user) if user is not None else "unknown user"
+    ctx.release()  # the check takes long; nobody waits for it with the database held
+    is_right = check(ctx, asked.password, stored)
+    if user is None or stored is None or why_not is not None or not is_right:
+        if user is not None and stored is not None and not is_right:
+            note_failure(ctx, user.id)
+        raise Unauthorized
+    note_success(ctx, user.id)
+    return Proof(user.id, ("password",))
+
+
+def newest_hash(session: Session, user: UserRecord | None) -> str | None:
+    """The hash of the user's password of today."""
+    if user is None:
+        return None
+    newest = select(PasswordRecord.hash).where(PasswordRecord.user_id == user.id)
+    return session.scalar(newest.order_by(PasswordRecord.id.desc()).limit(1))
+
+
+def check(ctx: Context, password: str, stored: str | None) -> bool:
+    """Whether the password fits; the same work is done where there is nothing to fit."""
+    rounds = ctx.cloud.get(IdentitySettings).password_hash_rounds
+    right = ctx.cloud.get(Hashing).run(verify, password, stored or dummy(rounds)).result()
+    return right and stored is not None

@@ -1,0 +1,186 @@
+"""Bootstrap: what identity must hold before anyone can sign in; done again, it changes nothing."""
+
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from uuid import UUID, uuid5
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from onestack.core import clock
+from onestack.identity.assignments.record import SYSTEM, AssignmentRecord
+from onestack.identity.catalog.record import EndpointRecord, RegionRecord, ServiceRecord
+from onestack.identity.passwords import hash_password
+from onestack.identity.projects.record import ProjectRecord
+from onestack.identity.roles.record import ImpliedRoleRecord, RoleRecord
+from onestack.identity.settings import IdentitySettings
+from onestack.identity.users.record import PasswordRecord, UserRecord
+
+DEFAULT_DOMAIN = "default"
+CHAIN = ("admin", "manager", "member", "reader")
+INTERFACES = ("public", "internal", "admin")
+OURS = UUID("9b3b6a1e-52a5-4b3c-9f0e-6f1f5d1c7a10")
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A service of this cloud, as the catalogue names it."""
+
+    type: str
+    name: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A user with a password that somebody must be told."""
+
+    user: str
+    password: str
+    project: str
+
+
+def bootstrap(
+    session: Session, settings: IdentitySettings, base_url: str, offers: Iterable[Offer]
+) -> list[Account]:
+    """Make what is missing; the accounts made now, with their passwords."""
+    _domain(session)
+    roles = {name: _role(session, name) for name in (*CHAIN, "service")}
+    for prior, implied in pairwise(CHAIN):
+        _implied(session, roles[prior], roles[implied])
+    made = [
+        _account(session, settings, "admin", "admin", roles["admin"]),
+        _account(session, settings, "demo", "demo", roles["member"]),
+    ]
+    admin = _find_user(session, "admin")
+    if admin is not None:
+        _assign(session, admin, SYSTEM, SYSTEM, roles["admin"])
+    _project(session, "service")
+    _catalogue(session, settings, base_url, offers)
+    return [account for account in made if account is not None]
+
+
+def _domain(session: Session) -> None:
+    if session.get(ProjectRecord, DEFAULT_DOMAIN) is None:
+        session.add(
+            ProjectRecord(
+                id=DEFAULT_DOMAIN,
+                name="Default",
+                domain_id=None,
+                parent_id=None,
+                is_domain=True,
+                description="The default domain",
+            )
+        )
+        session.flush()
+
+
+def _role(session: Session, name: str) -> str:
+    found = select(RoleRecord.id).where(RoleRecord.name == name, RoleRecord.domain_id == "")
+    role_id = session.scalar(found)
+    if role_id is None:
+        role_id = clock.new_id()
+        session.add(RoleRecord(id=role_id, name=name, options={"immutable": True}))
+        session.flush()
+    return role_id
+
+
+def _implied(session: Session, prior: str, implied: str) -> None:
+    if session.get(ImpliedRoleRecord, (prior, implied)) is None:
+        session.add(ImpliedRoleRecord(prior_role_id=prior, implied_role_id=implied))
+
+
+def _project(session: Session, name: str) -> str:
+    found = select(ProjectRecord.id).where(
+        ProjectRecord.name == name, ProjectRecord.domain_id == DEFAULT_DOMAIN
+    )
+    project_id = session.scalar(found)
+    if project_id is None:
+        project_id = clock.new_id()
+        session.add(
+            ProjectRecord(
+                id=project_id, name=name, domain_id=DEFAULT_DOMAIN, parent_id=DEFAULT_DOMAIN
+            )
+        )
+        session.flush()
+    return project_id
+
+
+def _find_user(session: Session, name: str) -> UserRecord | None:
+    by = (UserRecord.name == name, UserRecord.domain_id == DEFAULT_DOMAIN)
+    return session.scalars(select(UserRecord).where(*by)).first()
+
+
+def _account(
+    session: Session, settings: IdentitySettings, name: str, project: str, role_id: str
+) -> Account | None:
+    """The user with its project and role; nothing when the user is there already."""
+    project_id = _project(session, project)
+    if _find_user(session, name) is not None:
+        return None
+    password = secrets.token_urlsafe(18)
+    now = clock.now()
+    user = UserRecord(
+        id=clock.new_id(),
+        domain_id=DEFAULT_DOMAIN,
+        name=name,
+        default_project_id=project_id,
+        created_at=now,
+    )
+    session.add(user)
+    session.flush()
+    hashed = hash_password(password, settings.password_hash_rounds)
+    session.add(PasswordRecord(user_id=user.id, hash=hashed, created_at=now))
+    _assign(session, user, "project", project_id, role_id)
+    return Account(name, password, project)
+
+
+def _assign(session: Session, user: UserRecord, kind: str, target_id: str, role_id: str) -> None:
+    if session.get(AssignmentRecord, ("user", user.id, kind, target_id, role_id, False)) is None:
+        session.add(
+            AssignmentRecord(
+                actor_kind="user",
+                actor_id=user.id,
+                target_kind=kind,
+                target_id=target_id,
+                role_id=role_id,
+                inherited=False,
+            )
+        )
+
+
+def _catalogue(
+    session: Session, settings: IdentitySettings, base_url: str, offers: Iterable[Offer]
+) -> None:
+    if session.get(RegionRecord, settings.region) is None:
+        session.add(RegionRecord(id=settings.region, parent_region_id=None))
+        session.flush()
+    for offer in offers:
+        found = select(ServiceRecord).where(
+            ServiceRecord.type == offer.type, ServiceRecord.name == offer.name
+        )
+        service = session.scalar(found)
+        if service is None:
+            service = ServiceRecord(id=clock.new_id(), type=offer.type, name=offer.name)
+            session.add(service)
+            session.flush()
+        _endpoints(session, service.id, settings.region, base_url + offer.path)
+
+
+def _endpoints(session: Session, service_id: str, region_id: str, url: str) -> None:
+    """Our own endpoints lead to where we answer now; those that an operator made stay as they are.
+
+    Ours are known by their ids, which follow from what they are of.
+    """
+    for interface in INTERFACES:
+        endpoint_id = uuid5(OURS, f"{service_id}/{region_id}/{interface}").hex
+        endpoint = session.get(EndpointRecord, endpoint_id)
+        if endpoint is None:
+            endpoint = EndpointRecord(
+                id=endpoint_id, service_id=service_id, region_id=region_id, interface=interface
+            )
+            session.add(endpoint)
+        if endpoint.url != url:
+            endpoint.url = url

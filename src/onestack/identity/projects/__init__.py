@@ -1,0 +1,1 @@
+"""Projects, and the domains and trees that they form."""

@@ -1,0 +1,92 @@
+"""Projects and domains as rows: a domain is a project that acts as one, as upstream has it."""
+
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, text
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from onestack.core.context import Context
+from onestack.core.db import Record
+from onestack.core.errors import BadRequest, NotFound
+
+
+class ProjectRecord(Record):
+    """A project, or a domain when `is_domain`."""
+
+    __tablename__ = "projects"
+    __table_args__ = (
+        Index("uq_projects_name", "domain_id", "name", unique=True),
+        Index(
+            "uq_domains_name",
+            "name",
+            unique=True,
+            sqlite_where=text("is_domain"),
+            postgresql_where=text("is_domain"),
+        ),
+    )
+    topic = "identity"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    domain_id: Mapped[str | None] = mapped_column(ForeignKey("projects.id"))
+    parent_id: Mapped[str | None] = mapped_column(ForeignKey("projects.id"), index=True)
+    is_domain: Mapped[bool] = mapped_column(default=False)
+    enabled: Mapped[bool] = mapped_column(default=True)
+    description: Mapped[str] = mapped_column(default="")
+    extra: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    options: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+
+class ProjectTagRecord(Record):
+    """A label on a project."""
+
+    __tablename__ = "project_tags"
+
+    project_id: Mapped[str] = mapped_column(
+        ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True
+    )
+    name: Mapped[str] = mapped_column(primary_key=True)
+
+
+class ProjectNotFound(NotFound):
+    message = "Could not find project: {project_id}."
+
+
+class DomainNotFound(NotFound):
+    message = "Could not find domain: {domain_id}."
+
+
+def find(session: Session, project_id: str) -> ProjectRecord:
+    """The project, or domain acting as one, with this id."""
+    record = session.get(ProjectRecord, project_id)
+    if record is None:
+        raise ProjectNotFound(project_id=project_id)
+    return record
+
+
+def find_domain(session: Session, domain_id: str) -> ProjectRecord:
+    """The domain with this id."""
+    record = session.get(ProjectRecord, domain_id)
+    if record is None or not record.is_domain:
+        raise DomainNotFound(domain_id=domain_id)
+    return record
+
+
+def ancestors(session: Session, record: ProjectRecord) -> list[ProjectRecord]:
+    """The projects above this one, nearest first; the domain at the top is among them."""
+    found: list[ProjectRecord] = []
+    above = record.parent_id
+    while above is not None:
+        parent = find(session, above)
+        found.append(parent)
+        above = parent.parent_id
+    return found
+
+
+def owning_domain(ctx: Context) -> str:
+    """The domain that something belongs to when the request does not say: the token's."""
+    caller = ctx.caller
+    domain_id = caller.domain_id or caller.project_domain_id
+    if domain_id is None:
+        raise BadRequest("Expecting to find domain_id in the request: the token has no domain.")
+    return domain_id

@@ -1,0 +1,27 @@
+"""The identity service's settings: [identity] in the settings file."""
+
+import msgspec
+
+
+class IdentitySettings(msgspec.Struct, frozen=True):
+    """Everything of identity that an operator may choose."""
+
+    region: str = "RegionOne"
+    public_url: str = ""
+    token_expiration_s: int = 3600
+    token_provider: str = "fernet"  # noqa: S105 - a kind of token, no secret
+    fernet_keys_max: int = 3
+    fernet_rotation_s: int = 7 * 24 * 3600
+    password_hash_rounds: int = 12
+    password_regex: str = ""
+    password_regex_description: str = ""
+    password_expires_days: int = 0
+    password_history: int = 0
+    password_minimum_age_days: int = 0
+    lockout_failures: int = 0
+    lockout_s: int = 1800
+    inactive_days: int = 0
+    ec2_clock_skew_minutes: int = 15
+    limit_model: str = "flat"
+    trusted_dashboards: list[str] = []
+    remote_id_header: str = "HTTP_OIDC_ISS"

@@ -1,0 +1,1 @@
+"""Tokens: what they hold, how they are issued, validated and revoked."""

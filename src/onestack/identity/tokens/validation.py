@@ -1,0 +1,83 @@
+"""Validation: a token's meaning is kept in memory until anything of identity changes."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import msgspec
+
+from onestack.core import clock
+from onestack.core.context import Caller
+from onestack.core.db import Database
+from onestack.core.errors import NotFound, Unauthorized
+from onestack.identity.tokens.codec import Claims, Codec, InvalidToken
+from onestack.identity.tokens.load import TokenVoid, load
+from onestack.identity.tokens.view import TokenView
+
+KEPT_MAX = 20_000
+
+
+class TokenNotFound(NotFound):
+    message = "Could not find token."
+
+
+@dataclass(frozen=True, slots=True)
+class Validated:
+    """A token that counts, and what it meant at one revision of identity."""
+
+    claims: Claims
+    caller: Caller
+    view: TokenView
+    body: bytes
+    revision: int
+
+
+class Tokens:
+    """Encodes tokens, and tells what they mean now."""
+
+    def __init__(self, database: Database, codec: Codec) -> None:
+        self.database, self.codec = database, codec
+        self._kept: OrderedDict[str, Validated] = OrderedDict()
+
+    def issue(self, claims: Claims) -> str:
+        return self.codec.encode(claims)
+
+    def validate(self, token: str) -> Validated:
+        """What the token means; one SQL statement when nothing of identity changed."""
+        revision = self.database.revision("identity")
+        kept = self._kept.get(token)
+        if kept is None or kept.revision != revision:
+            kept = self._read(token, revision)
+        elif kept.claims.expires_at <= clock.now():
+            del self._kept[token]
+            raise TokenVoid("expired")
+        return kept
+
+    def authenticate(self, token: str) -> Caller:
+        """The caller behind an X-Auth-Token."""
+        try:
+            return self.validate(token).caller
+        except TokenVoid:
+            raise Unauthorized from None
+
+    def subject(self, token: str) -> Validated:
+        """The token that a request is about."""
+        try:
+            return self.validate(token)
+        except TokenVoid:
+            raise TokenNotFound from None
+
+    def _read(self, token: str, revision: int) -> Validated:
+        try:
+            claims = self.codec.decode(token)
+            with self.database.transaction(write=False) as session:
+                view, caller = load(session, claims)
+        except (InvalidToken, TokenVoid):
+            self._kept.pop(token, None)
+            raise TokenVoid from None
+        body = msgspec.json.encode({"token": view})
+        kept = Validated(claims, caller, view, body, revision)
+        self._kept[token] = kept
+        self._kept.move_to_end(token)
+        if len(self._kept) > KEPT_MAX:
+            self._kept.popitem(last=False)
+        return kept

@@ -1,0 +1,1 @@
+"""Users: their life, their passwords, and what they may ask about themselves."""

@@ -1,0 +1,163 @@
+"""The composition root: which services, drivers and transports this process holds."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from onestack import identity
+from onestack.core import config, log, observe
+from onestack.core.api import Service
+from onestack.core.context import AuthenticatorSlot, Cloud
+from onestack.core.db import Database
+from onestack.core.http import Application, Limits
+from onestack.core.policy import Policy
+from onestack.core.schema import ensure_schema
+
+SERVICES: tuple[Service, ...] = (observe.SERVICE, identity.SERVICE)
+OFFERS = (identity.Offer("identity", "keystone", "/identity"),)
+POLICY_FILE = "policy.yaml"
+
+
+class CloudSettings(msgspec.Struct, frozen=True):
+    """What concerns the whole cloud: [cloud] in the settings file."""
+
+    database: str = ""
+    bus: str = "local"
+    log_level: str = "info"
+    body_bytes: int = 1 << 20
+    threads: int = 32
+
+
+SECTIONS: dict[str, type[msgspec.Struct]] = {
+    "cloud": CloudSettings,
+    "identity": identity.IdentitySettings,
+}
+
+
+def services() -> dict[str, Service]:
+    """Every service by name."""
+    return {service.name: service for service in SERVICES}
+
+
+def build(data: Path, base_url: str, environ: Mapping[str, str], *, durable: bool = True) -> Cloud:
+    """Wire a cloud whose data lives in a folder: settings, database, keys, first accounts."""
+    cloud = Cloud()
+    settings = read_settings(cloud, data / "onestack.toml", environ)
+    database = Database(settings.database or f"sqlite:///{data}/database.sqlite", durable=durable)
+    cloud.put(database)
+    cloud.put(policy(data / POLICY_FILE))
+    cloud.put(observe.Services(SERVICES))
+    _identity(cloud, data / "keys")
+    ensure_schema(database)
+    _bootstrap(cloud, data, base_url)
+    return cloud
+
+
+def read_settings(cloud: Cloud, path: Path, environ: Mapping[str, str]) -> CloudSettings:
+    """Put every section's settings into the cloud."""
+    content = config.read(path)
+    config.known_sections(content, set(SECTIONS))
+    for name, kind in SECTIONS.items():
+        cloud.put(config.section(kind, name, content, environ))
+    return cloud.get(CloudSettings)
+
+
+def policy(path: Path) -> Policy:
+    """The rules of all services, with the operator's overrides."""
+    rules = [rule for service in SERVICES for rule in service.rules]
+    shared = {name: text for service in SERVICES for name, text in service.shared_rules.items()}
+    return Policy.load(rules, path, shared) if path.exists() else Policy(rules, named=shared)
+
+
+def application(cloud: Cloud) -> Application:
+    """The HTTP side of a cloud."""
+    settings = cloud.get(CloudSettings)
+    limits = Limits(body_bytes=settings.body_bytes, threads=settings.threads)
+    return Application(cloud, SERVICES, limits)
+
+
+def serve(data: Path, *, listen: str, port: int, ephemeral: bool = False) -> None:
+    """Answer until told to stop."""
+    data.mkdir(parents=True, exist_ok=True)
+    base_url = f"http://{'127.0.0.1' if listen in ('0.0.0.0', '::') else listen}:{port}"  # noqa: S104
+    cloud = build(data, base_url, os.environ, durable=not ephemeral)
+    log.configure(cloud.get(CloudSettings).log_level)
+    _run(application(cloud), listen, port)
+    close(cloud)
+
+
+def close(cloud: Cloud) -> None:
+    """Give back what a cloud holds."""
+    cloud.get(identity.Hashing).close()
+    cloud.get(Database).close()
+
+
+def _identity(cloud: Cloud, keys: Path) -> None:
+    settings = cloud.get(identity.IdentitySettings)
+    codec: identity.FernetCodec | identity.JwsCodec
+    if settings.token_provider == "jws":  # noqa: S105 - a kind of token, no secret
+        codec = identity.JwsCodec(identity.JwsKeys(keys / "jws"))
+    else:
+        fernet = identity.KeyRepository(keys / "fernet", settings.fernet_keys_max)
+        codec = identity.FernetCodec(fernet)
+    tokens = identity.Tokens(cloud.get(Database), codec)
+    cloud.put(tokens)
+    cloud.put(AuthenticatorSlot(tokens))
+    cloud.put(identity.Hashing())
+
+
+def _bootstrap(cloud: Cloud, data: Path, base_url: str) -> None:
+    """Make the first accounts, and leave their passwords where only this user reads them."""
+    settings = cloud.get(identity.IdentitySettings)
+    url = settings.public_url or base_url
+    path = data / "admin.json"
+    with cloud.get(Database).transaction() as session:
+        made = identity.bootstrap(session, settings, url, OFFERS)
+        if made:
+            _write_accounts(path, url, made)  # before the commit: a password is never lost
+
+
+def _write_accounts(path: Path, url: str, accounts: list[identity.Account]) -> None:
+    by_name: dict[str, Any] = {
+        account.user: {
+            "auth_url": f"{url}/identity/v3",
+            "username": account.user,
+            "password": account.password,
+            "project_name": account.project,
+            "user_domain_name": "Default",
+            "project_domain_name": "Default",
+        }
+        for account in accounts
+    }
+    temporary = path.with_suffix(".new")
+    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(msgspec.json.format(msgspec.json.encode(by_name)) + b"\n")
+    temporary.rename(path)
+
+
+def _run(app: Application, listen: str, port: int) -> None:
+    import uvicorn
+
+    settings = uvicorn.Config(
+        app,
+        host=listen,
+        port=port,
+        loop="uvloop",
+        http="httptools",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        date_header=True,
+        backlog=1024,
+        timeout_graceful_shutdown=5,
+    )
+    server = uvicorn.Server(settings)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    with asyncio.Runner(loop_factory=settings.get_loop_factory()) as runner:
+        runner.run(server.serve())
