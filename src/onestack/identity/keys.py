@@ -96,7 +96,7 @@ class KeyRepository:
         return True
 
     def _complete(self) -> bool:
-        """Bring the folder from any state a crash can leave to a whole one; whether it had to."""
+        """Bring any state that a crash leaves to a whole one; whether a staged key was missing."""
         numbers = _numbers(self._folder)
         if numbers == [STAGED]:
             self._promote(STAGED + 1)
@@ -106,20 +106,20 @@ class KeyRepository:
         changed = STAGED not in _numbers(self._folder)
         if changed:
             _write(self._folder / str(STAGED), Fernet.generate_key())
-        return self._prune() or changed
+        self._prune()
+        return changed
 
     def _promote(self, number: int) -> None:
         (self._folder / str(STAGED)).rename(self._folder / str(number))
         _sync_folder(self._folder)
 
-    def _prune(self) -> bool:
+    def _prune(self) -> None:
         primaries = [number for number in _numbers(self._folder) if number != STAGED]
         surplus = primaries[: max(0, len(primaries) - (self._max_active - 1))]
         for number in surplus:
             (self._folder / str(number)).unlink()
         if surplus:
             _sync_folder(self._folder)
-        return bool(surplus)
 
     def _load(self) -> _FernetKeys:
         """Read without a lock (the folder may be read-only); again when it changed meanwhile."""
