@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Generic, Protocol, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -111,6 +111,8 @@ class Operation:
         """The query string as this operation's shape, in the client's version."""
         shape = at(self.query_shape, version)
         given: dict[str, Any] = {}
+        if not request.query_string:
+            return _without_query(shape)
         try:
             kinds = _query_kinds(shape)
             for name, values in request.query().items():
@@ -234,6 +236,14 @@ class Service:
         return document(self, Version.parse(version) if version else newest)
 
 
+def _without_query(shape: Any) -> Any:
+    try:
+        return msgspec.convert({}, shape)
+    except msgspec.ValidationError as error:
+        raise BadRequest(f"Invalid input for query parameters: {error}") from None
+
+
+@cache
 def _query_kinds(shape: Any) -> dict[str, type]:
     kinds: dict[str, type] = {}
     for each in msgspec.structs.fields(shape):

@@ -91,6 +91,10 @@ def credentials_of(caller: Caller) -> dict[str, object]:
         "trustor_id": caller.trustor_id,
         "trustee_id": caller.user_id if caller.trust_id else None,
         "application_credential_id": caller.application_credential_id,
+        "user_name": caller.user_name,
+        "is_admin": "admin" in caller.role_names,
+        "is_admin_project": True,
+        "token.project.domain.id": caller.project_domain_id,
     }
 
 
@@ -196,23 +200,20 @@ class Context:
 
     def precheck(self) -> None:
         """Decide by the caller alone where the rule allows it; refuse at once where it can."""
-        if self.caller.scope != "none" and self.caller.scope not in self.rule.scopes:
+        scope = "project" if self.caller.scope == "none" else self.caller.scope
+        if scope not in self.rule.scopes:
             raise self._refusal()
         verdict = self.policy.decide(self.rule.name, self.caller.credentials, None)
         if verdict is False:
             raise self._refusal()
         self.decided = verdict is True
 
-    def allows(self, target: object = None, **named: object) -> bool:
-        """Whether the operation's rule lets the caller do this to the target."""
-        self.decided = True
-        subject = _Target(target, named, self.parameters)
-        return self.policy.decide(self.rule.name, self.caller.credentials, subject) is True
-
     def allow(self, target: object = None, **named: object) -> None:
         """Refuse unless the operation's rule lets the caller do this to the target."""
-        if not self.allows(target, **named):
-            raise self._refusal()
+        subject = _Target(target, named, self.parameters)
+        self.decided = True
+        if self.policy.decide(self.rule.name, self.caller.credentials, subject) is not True:
+            raise self._refusal(subject)
 
     def visible(self, statement: Select[Any], columns: Mapping[str, Any]) -> Select[Any]:
         """The statement, cut to the rows that the rule lets the caller see."""
@@ -220,9 +221,9 @@ class Context:
         condition = self.policy.where(self.rule.name, self.caller.credentials, columns)
         return statement.where(condition)
 
-    def _refusal(self) -> Forbidden:
+    def _refusal(self, subject: "_Target | None" = None) -> Forbidden:
         error = Forbidden(action=self.rule.name)
-        reasons = self.policy.explain(self.rule.name, self.caller.credentials, None)
+        reasons = self.policy.explain(self.rule.name, self.caller.credentials, subject)
         if reasons:
             error.hint = "; ".join(reasons)
         return error

@@ -5,10 +5,11 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
+from os import urandom
 from time import perf_counter
 from typing import Any
 from urllib.parse import unquote
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import msgspec
 from sqlalchemy.exc import DBAPIError, IntegrityError
@@ -48,6 +49,7 @@ Send = Callable[[Any], Awaitable[None]]
 Header = tuple[bytes, bytes]
 
 JSON = (b"content-type", b"application/json")
+LOG_FLUSH_S = 0.2
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -81,12 +83,13 @@ class Application:
         self.routes = Routes(self.services)
         self.threads = ThreadPoolExecutor(self.limits.threads, thread_name_prefix="operation")
         self._waiting = 0
+        self._flushing = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         began = perf_counter()
-        request_id = f"req-{uuid4()}"
+        request_id = new_request_id()
         request = _request(scope)
         operation: Operation | None = None
         with trace.recording(request_id):
@@ -114,6 +117,13 @@ class Application:
         route = operation.path if operation else "none"
         metrics.request(service.name if service else "none", route, response.status, elapsed)
         log.access(request, response.status, elapsed, request_id)
+        if not self._flushing:
+            self._flushing = True
+            asyncio.get_running_loop().call_later(LOG_FLUSH_S, self._flush_log)
+
+    def _flush_log(self) -> None:
+        self._flushing = False
+        log.flush()
 
     def _check_sizes(self, scope: Scope, request: Request) -> None:
         if len(scope["raw_path"]) + len(scope["query_string"]) > self.limits.url_bytes:
@@ -361,6 +371,12 @@ async def _send(send: Send, response: Response, method: str) -> None:
     headers.append((b"vary", b"X-Auth-Token"))
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if method == "HEAD" else content})
+
+
+def new_request_id() -> str:
+    """A fresh request id, in the form that OpenStack's clients know."""
+    text = urandom(16).hex()
+    return f"req-{text[:8]}-{text[8:12]}-4{text[13:16]}-a{text[17:20]}-{text[20:]}"
 
 
 def global_request_id(request: Request) -> str | None:

@@ -12,11 +12,13 @@ from onestack.core import clock, trace
 if TYPE_CHECKING:
     from onestack.core.context import Request
 
+WAITING_MAX = 200  # lines that are kept back to be written together
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 _threshold = LEVELS["info"]
 _stream: IO[str] = sys.stderr
+_waiting: list[bytes] = []
 
 
 def configure(level: str, stream: IO[str] | None = None) -> None:
@@ -38,8 +40,17 @@ def write(level: str, message: str, **fields: Any) -> None:
     if request_id:
         line["request_id"] = request_id
     line.update(fields)
-    _stream.write(_encode(line).decode() + "\n")
-    if level != "info":
+    _waiting.append(_encode(line))
+    if level != "info" or len(_waiting) >= WAITING_MAX:
+        flush()
+
+
+def flush() -> None:
+    """Write the lines that wait."""
+    lines = _waiting.copy()
+    del _waiting[: len(lines)]
+    if lines:
+        _stream.write((b"\n".join(lines) + b"\n").decode())
         _stream.flush()
 
 

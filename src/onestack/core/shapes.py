@@ -96,6 +96,7 @@ def edges(shape: Any) -> frozenset[Version]:
     return frozenset(found)
 
 
+@cache
 def at(shape: Any, version: Version) -> Any:
     """`shape` as a client that speaks `version` sees it."""
     changes = [edge for edge in edges(shape) if edge <= version]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from onestack.core import clock
+from onestack.core import clock, trace
 from onestack.core.context import Caller
 from onestack.core.db import Database
 from onestack.core.errors import NotFound, Unauthorized
@@ -36,6 +36,7 @@ class Tokens:
 
     def __init__(self, database: Database, codec: Codec) -> None:
         self.database, self.codec = database, codec
+        self._seen: tuple[str | None, int] = (None, 0)
         self._kept: OrderedDict[str, Validated] = OrderedDict()
 
     def issue(self, claims: Claims) -> str:
@@ -43,7 +44,7 @@ class Tokens:
 
     def validate(self, token: str) -> Validated:
         """What the token means; one SQL statement when nothing of identity changed."""
-        revision = self.database.revision("identity")
+        revision = self._revision()
         kept = self._kept.get(token)
         if kept is None or kept.revision != revision:
             kept = self._read(token, revision)
@@ -65,6 +66,15 @@ class Tokens:
             return self.validate(token)
         except TokenVoid:
             raise TokenNotFound from None
+
+    def _revision(self) -> int:
+        """Identity's revision, read once in a request."""
+        request_id = trace.current_id()
+        seen_in, revision = self._seen
+        if request_id is None or seen_in != request_id:
+            revision = self.database.revision("identity")
+            self._seen = (request_id, revision)
+        return revision
 
     def _read(self, token: str, revision: int) -> Validated:
         try:
