@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -141,23 +140,8 @@ def _write_accounts(path: Path, url: str, accounts: list[identity.Account]) -> N
 
 
 def _run(app: Application, listen: str, port: int) -> None:
-    import uvicorn
+    from onestack.core.server import server
 
-    settings = uvicorn.Config(
-        app,
-        host=listen,
-        port=port,
-        loop="uvloop",
-        http="httptools",
-        lifespan="off",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        date_header=True,
-        backlog=1024,
-        timeout_graceful_shutdown=5,
-    )
-    server = uvicorn.Server(settings)
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    with asyncio.Runner(loop_factory=settings.get_loop_factory()) as runner:
-        runner.run(server.serve())
+    made = server(app, listen, port)
+    with asyncio.Runner(loop_factory=made.config.get_loop_factory()) as runner:
+        runner.run(made.serve())
