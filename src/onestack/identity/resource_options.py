@@ -14,7 +14,7 @@ IMMUTABLE = "immutable"
 class OptionsBody(Shape, forbid_unknown_fields=True):
     """Options to set; null takes an option away."""
 
-    immutable: bool | None | UnsetType = UNSET
+    immutable: bool | UnsetType | None = UNSET
 
 
 class ImmutableUpdate(Forbidden):
