@@ -80,7 +80,9 @@ def application(cloud: Cloud) -> Application:
     return Application(cloud, SERVICES, limits)
 
 
-def serve(data: Path, *, listen: str, port: int, ephemeral: bool = False) -> None:
+def serve(
+    data: Path, *, listen: str, port: int, roles: tuple[str, ...] = (), ephemeral: bool = False
+) -> None:
     """Answer until told to stop."""
     data.mkdir(parents=True, exist_ok=True)
     base_url = f"http://{'127.0.0.1' if listen in ('0.0.0.0', '::') else listen}:{port}"  # noqa: S104

@@ -1,0 +1,114 @@
+"""A client of a running server: what it says of its health, its services and its traces."""
+
+import json
+from typing import Any
+from urllib.parse import urlsplit
+
+from onestack.cli.errors import Failure, NotRunning
+from onestack.cli.folder import Folder
+from onestack.cli.process import Server, api_server
+
+TIMEOUT_S = 10.0
+
+
+class Refused(Failure):
+    """The server answered, but not with what was asked for."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def running(folder: Folder) -> Server:
+    """The server of a folder; a failure that says how to start it when there is none."""
+    server = api_server(folder)
+    if server is None:
+        raise NotRunning(f"no cloud runs on {folder.path}", next_step=f"onestack up{folder.option}")
+    return server
+
+
+def is_healthy(url: str, timeout_s: float = 2.0) -> bool:
+    """Whether a server says that it can do its work."""
+    try:
+        status, _, body = exchange("GET", f"{url}/healthz", timeout_s=timeout_s)
+        return status == 200 and json.loads(body)["status"] == "ok"
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
+
+
+def get(url: str, token: str | None = None) -> Any:
+    """A document that the server gives."""
+    headers = {"X-Auth-Token": token} if token else {}
+    try:
+        status, _, body = exchange("GET", url, headers=headers)
+    except OSError as error:
+        raise Failure(f"{url} does not answer", why=str(error)) from None
+    if status != 200:
+        raise Refused(status, _message(body) or f"{url} answered {status}")
+    return json.loads(body)
+
+
+def admin_token(server: Server, folder: Folder) -> str:
+    """A token of the administrator whom the bootstrap made."""
+    account = folder.credentials()["admin"]
+    user = {
+        "name": account["username"],
+        "password": account["password"],
+        "domain": {"name": account["user_domain_name"]},
+    }
+    project = {
+        "name": account["project_name"],
+        "domain": {"name": account["project_domain_name"]},
+    }
+    body = {
+        "auth": {
+            "identity": {"methods": ["password"], "password": {"user": user}},
+            "scope": {"project": project},
+        }
+    }
+    url = f"{server.url}{urlsplit(account['auth_url']).path}/auth/tokens"
+    try:
+        status, headers, answer = exchange("POST", url, body=json.dumps(body).encode())
+    except OSError as error:
+        raise Failure(f"{url} does not answer", why=str(error)) from None
+    if status != 201:
+        raise Failure(
+            "the administrator cannot sign in",
+            why=f"{_message(answer) or status}; perhaps the password of "
+            f"{account['username']} was changed",
+            next_step=f"put the new password into {folder.admin}",
+        )
+    return headers["x-subject-token"]
+
+
+def exchange(
+    method: str,
+    url: str,
+    *,
+    body: bytes | None = None,
+    headers: dict[str, str] | None = None,
+    timeout_s: float = TIMEOUT_S,
+) -> tuple[int, dict[str, str], bytes]:
+    """One request; proxies named in the environment are for other hosts than this one."""
+    from http.client import HTTPConnection, HTTPException
+
+    parts = urlsplit(url)
+    connection = HTTPConnection(parts.hostname or "", parts.port, timeout=timeout_s)
+    all_headers = {"Content-Type": "application/json"} if body is not None else {}
+    try:
+        connection.request(method, parts.path or "/", body, {**all_headers, **(headers or {})})
+        response = connection.getresponse()
+        answer = response.read()
+    except HTTPException as error:
+        raise OSError(f"no HTTP answer: {error!r}") from None
+    finally:
+        connection.close()
+    return response.status, {k.lower(): v for k, v in response.getheaders()}, answer
+
+
+def _message(body: bytes) -> str | None:
+    try:
+        message = json.loads(body)["error"]["message"]
+    except (ValueError, LookupError, TypeError):
+        return None
+    return str(message)
