@@ -48,3 +48,43 @@ class EndpointRecord(Record):
     url: Mapped[str]
     enabled: Mapped[bool] = mapped_column(default=True)
     extra: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+
+class EndpointFilterRecord(Record):
+    """An endpoint that a project's catalogue shows."""
+
+    __tablename__ = "endpoint_filters"
+    topic = "identity"
+
+    project_id: Mapped[str] = mapped_column(
+        ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True
+    )
+    endpoint_id: Mapped[str] = mapped_column(
+        ForeignKey("endpoints.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+
+
+class EndpointGroupRecord(Record):
+    """The endpoints that fit all of some filters."""
+
+    __tablename__ = "endpoint_groups"
+    topic = "identity"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    description: Mapped[str | None]
+    filters: Mapped[dict[str, Any]]
+
+
+class EndpointGroupFilterRecord(Record):
+    """A group of endpoints that a project's catalogue shows."""
+
+    __tablename__ = "endpoint_group_filters"
+    topic = "identity"
+
+    endpoint_group_id: Mapped[str] = mapped_column(
+        ForeignKey("endpoint_groups.id", ondelete="CASCADE"), primary_key=True
+    )
+    project_id: Mapped[str] = mapped_column(
+        ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
