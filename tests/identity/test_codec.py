@@ -13,6 +13,9 @@ from pathlib import Path
 import msgspec
 import pytest
 from cryptography.fernet import Fernet
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -182,6 +185,17 @@ def test_a_token_has_one_spelling(codec: Codec, spelling: str) -> None:
         codec.decode(spelling.format(codec.encode(claims())))
 
 
+def test_bits_that_base64_leaves_over_are_no_second_spelling(jws: JwsCodec) -> None:
+    token = jws.encode(claims())
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    neighbour = alphabet[alphabet.index(token[-1]) + 1]
+    assert base64.urlsafe_b64decode(token.rpartition(".")[2] + "==") == base64.urlsafe_b64decode(
+        token.rpartition(".")[2][:-1] + neighbour + "=="
+    )
+    with pytest.raises(InvalidToken):
+        jws.decode(token[:-1] + neighbour)
+
+
 def test_a_huge_token_is_refused(codec: Codec) -> None:
     for text in ("A" * (TOKEN_LIMIT + 1), "A" * 10_000_000, "A.A." + "A" * 10_000_000):
         with pytest.raises(InvalidToken):
@@ -266,7 +280,9 @@ def test_another_algorithm_is_refused(tmp_path: Path, header: object) -> None:
     content = f"{write(json.dumps(header).encode())}.{payload}"
     public = keys.public[0].public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     by_public_key = write(hmac.new(public, content.encode(), hashlib.sha256).digest())
-    for forged in ("", signature, by_public_key, write(bytes(64))):
+    r, s = decode_dss_signature(keys.private.sign(content.encode(), ec.ECDSA(SHA256())))
+    by_our_key = write(r.to_bytes(32, "big") + s.to_bytes(32, "big"))
+    for forged in ("", signature, by_public_key, by_our_key, write(bytes(64))):
         with pytest.raises(InvalidToken):
             JwsCodec(keys).decode(f"{content}.{forged}")
 

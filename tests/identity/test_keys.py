@@ -92,6 +92,17 @@ def test_a_staged_key_brought_in_place_is_seen(tmp_path: Path) -> None:
     assert keys.all[-1] == brought
 
 
+def test_a_change_within_one_tick_of_the_clock_is_seen(tmp_path: Path) -> None:
+    keys = KeyRepository(tmp_path, 3)
+    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "0", tmp_path)}
+    brought = Fernet.generate_key()
+    (tmp_path / "new").write_bytes(brought)
+    (tmp_path / "new").rename(tmp_path / "0")
+    for path, time_ns in times.items():
+        os.utime(path, ns=(time_ns, time_ns))
+    assert keys.all[-1] == brought
+
+
 @pytest.mark.parametrize("cut", range(40))
 def test_a_rotation_may_be_cut_short_anywhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut: int

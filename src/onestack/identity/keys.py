@@ -50,6 +50,7 @@ class KeyRepository:
         if max_active < 2:
             raise ValueError("max_active must be at least 2: a staged and a primary key")
         self._folder = folder
+        self._staged = folder / str(STAGED)
         self._max_active = max_active
         if len(_numbers(folder)) < 2 or STAGED not in _numbers(folder):
             with _locked(folder):
@@ -86,7 +87,7 @@ class KeyRepository:
     def reload_if_changed(self) -> bool:
         """Take over another process's rotation; costs two `stat` calls when there was none."""
         try:
-            if _stamp(self._folder, self._folder / str(STAGED)) == self._loaded.stamp:
+            if _stamp(self._folder, self._staged) == self._loaded.stamp:
                 return False
             self._loaded = self._load()
         except (OSError, KeysUnreadable):
@@ -105,12 +106,12 @@ class KeyRepository:
             _write(self._folder / str(STAGED + 1), Fernet.generate_key())
         changed = STAGED not in _numbers(self._folder)
         if changed:
-            _write(self._folder / str(STAGED), Fernet.generate_key())
+            _write(self._staged, Fernet.generate_key())
         self._prune()
         return changed
 
     def _promote(self, number: int) -> None:
-        (self._folder / str(STAGED)).rename(self._folder / str(number))
+        self._staged.rename(self._folder / str(number))
         _sync_folder(self._folder)
 
     def _prune(self) -> None:
@@ -123,12 +124,11 @@ class KeyRepository:
 
     def _load(self) -> _FernetKeys:
         """Read without a lock (the folder may be read-only); again when it changed meanwhile."""
-        staged = self._folder / str(STAGED)
         for _ in range(READS):
-            before = _stamp(self._folder, staged)
+            before = _stamp(self._folder, self._staged)
             with suppress(FileNotFoundError):
                 keys = self._read()
-                if _stamp(self._folder, staged) == before:
+                if _stamp(self._folder, self._staged) == before:
                     return _FernetKeys(before, keys, MultiFernet([Fernet(key) for key in keys]))
         raise KeysUnreadable(f"{self._folder} lists keys that cannot be read, or never rests")
 
