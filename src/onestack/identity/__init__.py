@@ -1,7 +1,7 @@
 """Identity: who one is, what one may do, and where everything answers."""
 
 from onestack.core.api import Service
-from onestack.identity import discovery, groups, policies
+from onestack.identity import discovery, domain_config, domains, groups, policies
 from onestack.identity.bootstrap import Account, Offer, bootstrap
 from onestack.identity.catalog import endpoint_groups, endpoints, filters, regions, services
 from onestack.identity.keys import JwsKeys, KeyRepository

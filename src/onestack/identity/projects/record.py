@@ -3,7 +3,7 @@
 from typing import Any
 
 from sqlalchemy import ForeignKey, Index, text
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
 from onestack.core.context import Context
 from onestack.core.db import Record
@@ -32,9 +32,16 @@ class ProjectRecord(Record):
     parent_id: Mapped[str | None] = mapped_column(ForeignKey("projects.id"), index=True)
     is_domain: Mapped[bool] = mapped_column(default=False)
     enabled: Mapped[bool] = mapped_column(default=True)
-    description: Mapped[str] = mapped_column(default="")
+    description: Mapped[str | None] = mapped_column(default="")
     extra: Mapped[dict[str, Any]] = mapped_column(default=dict)
     options: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    labels: Mapped[list["ProjectTagRecord"]] = relationship(
+        cascade="all, delete-orphan", passive_deletes=True, order_by="ProjectTagRecord.name"
+    )
+
+    @property
+    def tags(self) -> list[str]:
+        return sorted(label.name for label in self.labels)
 
 
 class ProjectTagRecord(Record):

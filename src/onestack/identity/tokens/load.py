@@ -1,8 +1,7 @@
 """From a token's claims to what they mean now: rights are read anew, never remembered."""
 
 import datetime as dt
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import select
@@ -15,29 +14,15 @@ from onestack.identity.assignments import effective
 from onestack.identity.catalog.listing import catalog
 from onestack.identity.projects.record import ProjectRecord
 from onestack.identity.tokens.codec import Claims
+from onestack.identity.tokens.delegation import Delegate, Delegation, TokenVoid
 from onestack.identity.tokens.revocation import is_revoked
 from onestack.identity.tokens.view import Reference, Scoped, TokenUser, TokenView
+from onestack.identity.trusts.delegation import delegate as trust
 from onestack.identity.users.record import PasswordRecord, UserRecord
 
 
-class TokenVoid(Exception):
-    """The token does not count, or no longer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Delegation:
-    """Rights that somebody lent: at most these roles, acting as this user."""
-
-    user_id: str
-    role_ids: frozenset[str] | None = None
-    members: Mapping[str, Any] = field(default_factory=dict)
-    caller: Mapping[str, Any] = field(default_factory=dict)
-
-
-Delegate = Callable[[Session, Claims], Delegation]
-
 # What lends rights, by the claim that names it; each function lives with its noun.
-DELEGATES: tuple[tuple[str, Delegate], ...] = ()
+DELEGATES: tuple[tuple[str, Delegate], ...] = (("trust_id", trust),)
 
 
 @dataclass(slots=True)
@@ -64,11 +49,13 @@ def load(session: Session, claims: Claims) -> tuple[TokenView, Caller]:
 
 def stand(session: Session, claims: Claims) -> Standing:
     """The rows that the claims name, all of them enabled, and the roles that follow."""
-    delegation = Delegation(claims.user_id)
+    delegation = Delegation(user_id=claims.user_id)
     for claim, delegate in DELEGATES:
         if getattr(claims, claim):
             delegation = delegate(session, claims)
     user = enabled_user(session, delegation.user_id)
+    for user_id in delegation.users:
+        enabled_user(session, user_id)
     project = _enabled_project(session, claims.project_id)
     domain = _enabled_domain(session, claims.domain_id)
     standing = Standing(claims, user, project, domain, delegation)
@@ -107,7 +94,8 @@ def _enabled_domain(session: Session, domain_id: str | None) -> ProjectRecord | 
 
 
 def _roles(session: Session, standing: Standing) -> effective.Roles:
-    claims, user_id = standing.claims, standing.user.id
+    claims = standing.claims
+    user_id = standing.delegation.rights_of or standing.user.id
     groups = claims.federated_groups
     if standing.project is not None:
         roles = effective.on_project(session, user_id, standing.project, groups)
@@ -121,13 +109,15 @@ def _roles(session: Session, standing: Standing) -> effective.Roles:
     return roles if lent is None else tuple(role for role in roles if role[0] in lent)
 
 
-def _facts(standing: Standing) -> dict[str, str | None]:
-    claims = standing.claims
+def _facts(standing: Standing) -> dict[str, str | tuple[str, ...] | None]:
+    claims, project = standing.claims, standing.project
     audit_id, *chain = claims.audit_ids
+    # A domain that was disabled voids what is for it, for a project in it, or of a user in it.
+    domains = {standing.user.domain_id, claims.domain_id, project.domain_id if project else None}
     return {
-        "user_id": claims.user_id,
+        "user_id": (claims.user_id, *standing.delegation.users),
         "project_id": claims.project_id,
-        "domain_id": claims.domain_id or standing.user.domain_id,
+        "domain_id": tuple(each for each in domains if each is not None),
         "trust_id": claims.trust_id,
         "access_token_id": claims.access_token_id,
         "audit_id": audit_id,

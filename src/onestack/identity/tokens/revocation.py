@@ -1,6 +1,7 @@
 """Revocation events: rows that say which tokens count no more."""
 
 import datetime as dt
+from collections.abc import Mapping
 
 from sqlalchemy import ColumnElement, Index, and_, exists, or_, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -37,14 +38,19 @@ def revoke(session: Session, **facts: str | None) -> None:
     session.add(RevocationRecord(issued_before=moment, revoked_at=moment, **facts))
 
 
-def is_revoked(session: Session, facts: dict[str, str | None], issued_at: dt.datetime) -> bool:
-    """Whether any event voids a token of which these facts are true."""
+def is_revoked(
+    session: Session,
+    facts: Mapping[str, str | tuple[str, ...] | None],
+    issued_at: dt.datetime,
+) -> bool:
+    """Whether any event voids a token of which these facts are true, each in one way or more."""
     conditions: list[ColumnElement[bool]] = [RevocationRecord.issued_before >= issued_at]
     for name in (
         "domain_id", "project_id", "user_id", "trust_id", "consumer_id", "access_token_id",
         "audit_id", "audit_chain_id",
     ):  # fmt: skip
         column = getattr(RevocationRecord, name)
-        value = facts.get(name)
-        conditions.append(or_(column.is_(None), column == value) if value else column.is_(None))
+        found = facts.get(name)
+        values = (found,) if isinstance(found, str) else found
+        conditions.append(or_(column.is_(None), column.in_(values)) if values else column.is_(None))
     return bool(session.scalar(select(exists().where(and_(*conditions)))))

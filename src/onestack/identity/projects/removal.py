@@ -1,0 +1,90 @@
+"""Deleting projects and domains, with all that they hold."""
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from onestack.core import event
+from onestack.core.errors import Forbidden
+from onestack.identity import resource_options
+from onestack.identity.assignments.removal import forget_actor, forget_target
+from onestack.identity.bootstrap import DEFAULT_DOMAIN
+from onestack.identity.groups import GroupRecord
+from onestack.identity.projects.enabling import void_tokens
+from onestack.identity.projects.record import ProjectRecord
+from onestack.identity.roles.record import RoleRecord
+from onestack.identity.users.record import UserRecord
+
+
+class NotALeaf(Forbidden):
+    message = (
+        "Cannot delete the project {project_id} since it is not a leaf in the hierarchy. "
+        "Delete the projects below it first."
+    )
+
+
+class DomainEnabled(Forbidden):
+    message = "Cannot delete a domain that is enabled, please disable it first."
+
+
+class DomainNeeded(Forbidden):
+    message = "Cannot delete the default domain: the cloud's own accounts are in it."
+
+
+def remove(session: Session, record: ProjectRecord) -> None:
+    """Delete a project that has nothing below it, or a disabled domain with all that is in it."""
+    if record.is_domain:
+        _remove_domain(session, record)
+    else:
+        _remove_project(session, record)
+
+
+def _remove_project(session: Session, record: ProjectRecord) -> None:
+    resource_options.allow_delete(record, "project")
+    if session.scalar(select(ProjectRecord.id).where(ProjectRecord.parent_id == record.id)):
+        raise NotALeaf(project_id=record.id)
+    _forget(session, [record])
+    session.delete(record)
+    session.flush()
+
+
+def _remove_domain(session: Session, record: ProjectRecord) -> None:
+    resource_options.allow_delete(record, "domain")
+    if record.enabled:
+        raise DomainEnabled
+    if record.id == DEFAULT_DOMAIN:
+        raise DomainNeeded
+    projects = list(
+        session.scalars(select(ProjectRecord).where(ProjectRecord.domain_id == record.id))
+    )
+    for project in projects:
+        resource_options.allow_delete(project, "project")
+    forget_target(session, "domain", record.id)
+    _forget(session, [*projects, record])
+    _remove_actors(session, record.id)
+    session.execute(delete(RoleRecord).where(RoleRecord.domain_id == record.id))
+    session.execute(delete(ProjectRecord).where(ProjectRecord.domain_id == record.id))
+    session.delete(record)
+    event.emit(session, "identity.domain.deleted", {"resource_info": record.id})
+    session.flush()
+
+
+def _forget(session: Session, projects: list[ProjectRecord]) -> None:
+    """Take back the roles on projects, and the places where users refer to them."""
+    for project in projects:
+        forget_target(session, "project", project.id)
+        void_tokens(session, project)
+        event.emit(session, "identity.project.deleted", {"resource_info": project.id})
+        session.execute(
+            update(UserRecord)
+            .where(UserRecord.default_project_id == project.id)
+            .values(default_project_id=None)
+        )
+
+
+def _remove_actors(session: Session, domain_id: str) -> None:
+    """Delete the groups and users of a domain."""
+    for kind, record in (("group", GroupRecord), ("user", UserRecord)):
+        statement = select(record.id).where(record.domain_id == domain_id)
+        for actor_id in list(session.scalars(statement)):
+            forget_actor(session, kind, actor_id)
+        session.execute(delete(record).where(record.domain_id == domain_id))
