@@ -17,6 +17,7 @@ from onestack.cli.errors import Failure
 from onestack.cli.folder import Folder
 
 NAME = "onestack"
+DEFAULT_NAMES = (NAME, f"{NAME}-{ADMIN}")
 BEGIN = "# onestack begin "
 END = "# onestack end "
 BACKUP_SUFFIX = ".before-onestack"
@@ -57,19 +58,29 @@ def add(path: Path, folder: Folder, accounts: Mapping[str, Entry]) -> Written:
         text = _without_blocks(before, _is_there)
         others = _without_blocks(text, lambda data: data != str(folder.path))
         kept = _clouds(_parsed(others, path))
-        base = _base_of(_names_in(before, folder)) or _free_name(kept, folder)
+        base = _base_in(before, folder) or _free_name(kept, folder)
         ours = {_cloud_name(base, user): entry for user, entry in accounts.items()}
         after = _with_block(text, folder, _dumped(ours, 0), path)
         _replace(path, before, after, {**kept, **ours})
         return Written(path, tuple(ours), before != after)
 
 
-def names(folder: Folder) -> tuple[str, ...]:
-    """The names under which the user's file holds a cloud; none when it does not."""
+def names(folder: Folder) -> tuple[str, str] | None:
+    """The names under which the user's file holds a cloud: the member's, the administrator's."""
     try:
-        return _names_in(_read(location()), folder)
+        base = _base_in(_read(location()), folder)
     except CannotEdit:
-        return ()
+        return None
+    return (base, f"{base}-{ADMIN}") if base else None
+
+
+def problem(path: Path) -> str | None:
+    """Why the file cannot be used, when it cannot."""
+    try:
+        _parsed(_read(path), path)
+    except CannotEdit as error:
+        return f"{error.message}: {error.why}" if error.why else error.message
+    return None
 
 
 def conflicts(path: Path) -> list[str]:
@@ -102,20 +113,17 @@ def _free_name(taken: Mapping[str, Any], folder: Folder) -> str:
     return next(c for c in candidates if c not in taken and f"{c}-{ADMIN}" not in taken)
 
 
-def _names_in(text: str, folder: Folder) -> tuple[str, ...]:
+def _base_in(text: str, folder: Folder) -> str | None:
     import yaml
 
     _, _, rest = text.replace("\r\n", "\n").partition(f"{BEGIN}{folder.path}\n")
     block, end, _ = rest.partition(f"{END}{folder.path}\n")
     try:
-        content = yaml.safe_load(block) if end else None
+        found = yaml.safe_load(block) if end else None
     except yaml.YAMLError:
-        return ()
-    return tuple(map(str, content)) if isinstance(content, dict) else ()
-
-
-def _base_of(names_now: tuple[str, ...]) -> str | None:
-    return next((name for name in names_now if f"{name}-{ADMIN}" in names_now), None)
+        return None
+    keys = [str(key) for key in found] if isinstance(found, dict) else []
+    return next((name for name in keys if f"{name}-{ADMIN}" in keys), None)
 
 
 def _dumped(value: Mapping[str, Any], indent: int) -> str:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from onestack.cli import process
 from onestack.cli import folder as folders
+from onestack.cli import process
 from onestack.cli.folder import Folder
 
 

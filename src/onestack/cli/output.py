@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -54,6 +56,14 @@ def printable(text: str) -> str:
     return "".join(
         letter if letter.isprintable() else "\ufffd" for letter in " ".join(text.split())
     )
+
+
+def program_name() -> str:
+    """How to call this very command: by its name when PATH leads here, else by its path."""
+    ours, found = Path(sys.argv[0]).absolute(), shutil.which("onestack")
+    if found and Path(found).resolve() == ours.resolve():
+        return "onestack"
+    return os.path.relpath(ours) if ours.name == "onestack" else "onestack"
 
 
 def duration(seconds: float) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from onestack.cli.errors import Failure
 from onestack.cli.folder import Folder
@@ -77,29 +78,21 @@ def start(
 def registered(folder: Folder, listen: str, port: int, roles: tuple[str, ...]) -> Iterator[None]:
     """Be this folder's server within the block; a second one for the same roles is refused."""
     path = folder.run / (PID_FILE if roles == ROLES else f"onestack-{'-'.join(roles)}.pid")
-    with open(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+") as file:
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Failure(
-                f"a server runs on {folder.path} already",
-                next_step=f"onestack status{folder.option}",
-            ) from None
-        # As in PostgreSQL's postmaster.pid: the pid alone on the first line, then the rest.
-        lines = (os.getpid(), listen, port, " ".join(roles))
+    with _locked(path, folder) as file:
+        if "api" in roles:
+            folder.address.write_text(f"{listen} {port}\n")
         file.truncate()
-        file.write("".join(f"{line}\n" for line in lines))
+        file.write(f"{os.getpid()}\n")
         file.flush()
         try:
             yield
         finally:
-            # Emptied, not unlinked: whoever opened it meanwhile must be able to trust its lock.
-            file.truncate(0)
+            path.unlink(missing_ok=True)
 
 
 def servers(folder: Folder) -> list[Server]:
     """The servers that run on a folder; what a crash left behind is not one."""
-    found = (_read(path) for path in sorted(folder.run.glob("onestack*.pid")))
+    found = (_read(path, folder) for path in sorted(folder.run.glob("onestack*.pid")))
     return [server for server in found if server is not None]
 
 
@@ -151,13 +144,36 @@ def end_with(parent: int) -> None:
         sys.exit(0)
 
 
-def _read(path: Path) -> Server | None:
+def _locked(path: Path, folder: Folder) -> IO[str]:
+    while True:
+        file = open(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+")  # noqa: SIM115 - returned
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(file.fileno()).st_ino == path.stat().st_ino:
+                return file
+        except BlockingIOError:
+            file.close()
+            raise Failure(
+                f"a server runs on {folder.path} already",
+                next_step=f"onestack status{folder.option}",
+            ) from None
+        except FileNotFoundError:
+            pass
+        # A server that ended just now took the file away between our opening and locking it.
+        file.close()
+
+
+def _read(path: Path, folder: Folder) -> Server | None:
     holder = _lock_holder(path)
     with suppress(OSError, ValueError):
-        pid, listen, port, roles = path.read_text().splitlines()
-        if int(pid) == holder:
-            return Server(holder, listen, int(port), tuple(roles.split()), path)
+        if int(path.read_text()) == holder:
+            listen, port = folder.address.read_text().split()
+            return Server(holder, listen, int(port), _roles_of(path), path)
     return None
+
+
+def _roles_of(path: Path) -> tuple[str, ...]:
+    return tuple(path.stem.split("-")[1:]) or ROLES
 
 
 def _lock_holder(path: Path) -> int | None:

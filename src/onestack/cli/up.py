@@ -1,11 +1,14 @@
 """`onestack up`: start a cloud, wait until it is healthy, and say how to use it."""
 
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,7 @@ from onestack.cli import accounts, client, clouds_yaml, logs, ports, process
 from onestack.cli import folder as folders
 from onestack.cli.errors import Failure
 from onestack.cli.folder import Folder
-from onestack.cli.output import document, output_option
+from onestack.cli.output import document, output_option, program_name
 from onestack.cli.process import Server
 from onestack.core import clock
 
@@ -139,6 +142,7 @@ def _address(folder: Folder, wish: Wish) -> tuple[str, int]:
 
 def _wait(folder: Folder, child: Child, at: int, progress: Progress) -> Server:
     """Show what the server says of its start until it is healthy."""
+    import_module("yaml")  # needed afterwards: now, beside the server's own start, it costs nothing
     deadline = clock.monotonic() + PATIENCE_S
     while clock.monotonic() < deadline:
         at = _show_new_lines(folder, at, progress)
@@ -185,7 +189,6 @@ def _last_words(folder: Folder) -> str:
 
 def _configure_clients(folder: Folder, server: Server, progress: Progress) -> None:
     found = accounts.entries(folder, server)
-    folder.address.write_text(f"{server.listen} {server.port}\n")
     for user, entry in found.items():
         name = "admin-openrc" if user == accounts.ADMIN else "openrc"
         accounts.write_private(folder.path / name, accounts.openrc(entry))
@@ -219,32 +222,32 @@ def _summary(folder: Folder, server: Server, form: str) -> None:
     click.echo(f"Data      {folder.path}\n\nTry:")
     for line in _three_things(folder, names):
         click.echo(f"  {line}")
-    click.echo(f"\nStop it with: onestack down{folder.option}")
+    click.echo(f"\nStop it with: {program_name()} down{folder.option}")
 
 
 def _title(user: str) -> str:
     return f"{'Admin' if user == accounts.ADMIN else 'Member':8}  "
 
 
-def _three_things(folder: Folder, names: tuple[str, ...]) -> list[str]:
-    if not names:
-        where = f"OS_CLIENT_CONFIG_FILE={folder.clouds}"
+def _three_things(folder: Folder, names: tuple[str, str] | None) -> list[str]:
+    program = program_name()
+    if shutil.which("openstack") is None:
         return [
-            f"{where} openstack --os-cloud onestack token issue",
-            f"{where} openstack --os-cloud onestack-admin user list",
-            f"onestack status{folder.option}",
+            f"{program} status{folder.option}",
+            f"{program} logs --follow{folder.option}",
+            "pip install python-openstackclient, then: openstack --os-cloud onestack token issue",
         ]
-    member = next(name for name in names if not name.endswith(f"-{accounts.ADMIN}"))
-    admin = next(name for name in names if name.endswith(f"-{accounts.ADMIN}"))
+    client_file = "" if names else f"OS_CLIENT_CONFIG_FILE={shlex.quote(str(folder.clouds))} "
+    member, admin = names or clouds_yaml.DEFAULT_NAMES
     return [
-        f"openstack --os-cloud {member} token issue",
-        f"openstack --os-cloud {admin} user list",
-        f"onestack status{folder.option}",
+        f"{client_file}openstack --os-cloud {member} token issue",
+        f"{client_file}openstack --os-cloud {admin} user list",
+        f"{program} status{folder.option}",
     ]
 
 
 def _facts(
-    folder: Folder, server: Server, found: dict[str, accounts.Entry], names: tuple[str, ...]
+    folder: Folder, server: Server, found: dict[str, accounts.Entry], names: tuple[str, str] | None
 ) -> dict[str, Any]:
     return {
         "pid": server.pid,
@@ -252,7 +255,7 @@ def _facts(
         "auth_url": next(iter(found.values()))["auth"]["auth_url"],
         "data": str(folder.path),
         "ephemeral": folder.is_ephemeral,
-        "clouds": list(names),
+        "clouds": list(names or clouds_yaml.DEFAULT_NAMES),
         "clouds_yaml": str(clouds_yaml.location() if names else folder.clouds),
         "credentials": str(folder.admin),
     }

@@ -1,0 +1,79 @@
+"""Engines: programs of the host that drivers need, and Debian's packages that bring them.
+
+`make up` runs this module before it starts a cloud. What cannot be installed is named, and its
+simulated driver stands in.
+"""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+INSTALL_S = 600
+
+
+@dataclass(frozen=True)
+class Engine:
+    """One program, and what a cloud is without it."""
+
+    name: str
+    package: str
+    program: str
+    why: str
+
+
+# Identity needs none; a service whose drivers call host programs adds them here.
+ENGINES: tuple[Engine, ...] = ()
+
+
+def missing(engines: Iterable[Engine] = ENGINES) -> list[Engine]:
+    """The engines that this host lacks; servers live in folders that users' PATH leaves out."""
+    path = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
+    return [engine for engine in engines if shutil.which(engine.program, path=path) is None]
+
+
+def remedy(engines: Iterable[Engine]) -> str:
+    """The one command that installs what is missing."""
+    packages = dict.fromkeys(engine.package for engine in engines)
+    return f"apt-get install --no-install-recommends {' '.join(packages)}"
+
+
+def install(engines: Iterable[Engine] = ENGINES) -> list[Engine]:
+    """Install what is missing, as far as this user may; what is missing still."""
+    wanted = missing(engines)
+    if wanted and os.geteuid() == 0 and shutil.which("apt-get"):
+        packages = sorted({engine.package for engine in wanted})
+        print(f"installing {', '.join(packages)} from Debian", file=sys.stderr)
+        # The usual reason of a failure on a fresh machine is an old or empty list of packages.
+        if not _apt("install", "--no-install-recommends", *packages):
+            _apt("update")
+            _apt("install", "--no-install-recommends", *packages)
+    return missing(wanted)
+
+
+def main(engines: Iterable[Engine] = ENGINES) -> None:
+    """Install the engines; say what is simulated for want of them."""
+    absent = install(engines)
+    for engine in absent:
+        print(f"{engine.name} is simulated: {engine.why}", file=sys.stderr)
+    if absent:
+        print(f"for the real ones, as root: {remedy(absent)}", file=sys.stderr)
+
+
+def _apt(verb: str, *arguments: str) -> bool:
+    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        done = subprocess.run(
+            ["apt-get", "-y", "-qq", verb, *arguments],
+            env=quiet, stdin=subprocess.DEVNULL, capture_output=True, timeout=INSTALL_S,
+            check=False,
+        )  # fmt: skip
+        return done.returncode == 0
+    return False
+
+
+if __name__ == "__main__":
+    main()
