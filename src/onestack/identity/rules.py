@@ -8,6 +8,10 @@ SHARED = {
     "admin_or_owner": "rule:admin_required or rule:owner",
     "token_subject": "user_id:%(target.token.user_id)s",
     "service_admin_or_token_subject": "rule:service_or_admin or rule:token_subject",
+    "domain_managed_target_role": (
+        "'manager':%(target.role.name)s or 'member':%(target.role.name)s or "
+        "'reader':%(target.role.name)s"
+    ),
 }
 
 ANYONE = "@"

@@ -1,16 +1,98 @@
 """Effective roles: what a user's assignments come to on one project, domain or the system."""
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import ColumnElement, Select, and_, or_, select
 from sqlalchemy.orm import Session
 
 from onestack.identity.assignments.record import SYSTEM, AssignmentRecord
 from onestack.identity.memberships import MembershipRecord
-from onestack.identity.projects.record import ProjectRecord, ancestors
+from onestack.identity.projects.record import ProjectRecord
 from onestack.identity.roles.record import ImpliedRoleRecord, RoleRecord
 
 Roles = tuple[tuple[str, str], ...]
+
+
+def on_project(
+    session: Session, user_id: str, project: ProjectRecord, more_groups: Iterable[str] = ()
+) -> Roles:
+    """The user's roles on a project: its own, and those inherited from what is above it."""
+    here = and_(
+        AssignmentRecord.target_kind == "project",
+        AssignmentRecord.target_id == project.id,
+        ~AssignmentRecord.inherited,
+    )
+    inherited = and_(
+        AssignmentRecord.target_kind.in_(("project", "domain")),
+        AssignmentRecord.target_id.in_(above(project.id)),
+        AssignmentRecord.inherited,
+    )
+    return _roles(session, or_(here, inherited), of_user(user_id, more_groups))
+
+
+def on_domain(
+    session: Session, user_id: str, domain_id: str, more_groups: Iterable[str] = ()
+) -> Roles:
+    """The user's roles on a domain itself."""
+    here = and_(
+        AssignmentRecord.target_kind == "domain",
+        AssignmentRecord.target_id == domain_id,
+        ~AssignmentRecord.inherited,
+    )
+    return _roles(session, here, of_user(user_id, more_groups))
+
+
+def on_system(session: Session, user_id: str, more_groups: Iterable[str] = ()) -> Roles:
+    """The user's roles on the system."""
+    here = AssignmentRecord.target_kind == SYSTEM
+    return _roles(session, here, of_user(user_id, more_groups))
+
+
+def project_ids(user_id: str, more_groups: Iterable[str] = ()) -> Select[Any]:
+    """Selects the projects on which the user has any role that a token may carry."""
+    given = and_(of_user(user_id, more_groups), AssignmentRecord.role_id.in_(_telling_roles()))
+    here = select(AssignmentRecord.target_id.label("id")).where(
+        given, AssignmentRecord.target_kind == "project", ~AssignmentRecord.inherited
+    )
+    sources = select(AssignmentRecord.target_id).where(given, AssignmentRecord.inherited)
+    below = (
+        select(ProjectRecord.id)
+        .where(ProjectRecord.parent_id.in_(sources))
+        .cte("below", recursive=True)
+    )
+    below = below.union(select(ProjectRecord.id).join(below, ProjectRecord.parent_id == below.c.id))
+    return select(here.union(select(below.c.id)).subquery().c.id)
+
+
+def domain_ids(user_id: str, more_groups: Iterable[str] = ()) -> Select[Any]:
+    """Selects the domains on which the user has any role that a token may carry."""
+    return select(AssignmentRecord.target_id).where(
+        of_user(user_id, more_groups),
+        AssignmentRecord.target_kind == "domain",
+        ~AssignmentRecord.inherited,
+        AssignmentRecord.role_id.in_(_telling_roles()),
+    )
+
+
+def of_user(user_id: str, more_groups: Iterable[str] = ()) -> ColumnElement[bool]:
+    """The assignments that count for a user: its own, and those of its groups."""
+    memberships = select(MembershipRecord.group_id).where(MembershipRecord.user_id == user_id)
+    groups: ColumnElement[bool] = AssignmentRecord.actor_id.in_(memberships)
+    if more_groups:
+        groups = or_(groups, AssignmentRecord.actor_id.in_(list(more_groups)))
+    return or_(
+        and_(AssignmentRecord.actor_kind == "user", AssignmentRecord.actor_id == user_id),
+        and_(AssignmentRecord.actor_kind == "group", groups),
+    )
+
+
+def above(project_id: str) -> Select[Any]:
+    """Selects the ids of what is above a project, up to its domain."""
+    parent = select(ProjectRecord.parent_id.label("id")).where(ProjectRecord.id == project_id)
+    chain = parent.cte("above", recursive=True)
+    chain = chain.union(select(ProjectRecord.parent_id).join(chain, ProjectRecord.id == chain.c.id))
+    return select(chain.c.id).where(chain.c.id.is_not(None))
 
 
 def group_ids(session: Session, user_id: str) -> list[str]:
@@ -34,47 +116,10 @@ def expand(direct: Iterable[str], implied: Mapping[str, Iterable[str]]) -> set[s
 def implications(session: Session) -> dict[str, list[str]]:
     """Which roles each role implies."""
     found: dict[str, list[str]] = {}
-    for record in session.scalars(select(ImpliedRoleRecord)):
+    order = (ImpliedRoleRecord.prior_role_id, ImpliedRoleRecord.implied_role_id)
+    for record in session.scalars(select(ImpliedRoleRecord).order_by(*order)):
         found.setdefault(record.prior_role_id, []).append(record.implied_role_id)
     return found
-
-
-def on_project(
-    session: Session, user_id: str, project: ProjectRecord, more_groups: Iterable[str] = ()
-) -> Roles:
-    """The user's roles on a project: its own, and those inherited from what is above it."""
-    above = [record.id for record in ancestors(session, project)]
-    here = and_(AssignmentRecord.target_id == project.id, ~AssignmentRecord.inherited)
-    inherited = and_(AssignmentRecord.target_id.in_(above), AssignmentRecord.inherited)
-    on_target = and_(AssignmentRecord.target_kind.in_(("project", "domain")), or_(here, inherited))
-    return _roles(session, user_id, on_target, more_groups)
-
-
-def on_domain(
-    session: Session, user_id: str, domain_id: str, more_groups: Iterable[str] = ()
-) -> Roles:
-    """The user's roles on a domain itself."""
-    on_target = and_(
-        AssignmentRecord.target_kind == "domain",
-        AssignmentRecord.target_id == domain_id,
-        ~AssignmentRecord.inherited,
-    )
-    return _roles(session, user_id, on_target, more_groups)
-
-
-def on_system(session: Session, user_id: str, more_groups: Iterable[str] = ()) -> Roles:
-    """The user's roles on the system."""
-    return _roles(session, user_id, AssignmentRecord.target_kind == SYSTEM, more_groups)
-
-
-def _roles(session: Session, user_id: str, on_target: object, more_groups: Iterable[str]) -> Roles:
-    groups = {*group_ids(session, user_id), *more_groups}
-    actor = or_(
-        and_(AssignmentRecord.actor_kind == "user", AssignmentRecord.actor_id == user_id),
-        and_(AssignmentRecord.actor_kind == "group", AssignmentRecord.actor_id.in_(groups)),
-    )
-    direct = set(session.scalars(select(AssignmentRecord.role_id).where(on_target, actor)))  # type: ignore[arg-type]
-    return named(session, expand(direct, implications(session))) if direct else ()
 
 
 def named(session: Session, role_ids: Iterable[str]) -> Roles:
@@ -83,3 +128,33 @@ def named(session: Session, role_ids: Iterable[str]) -> Roles:
         RoleRecord.id.in_(set(role_ids)), RoleRecord.domain_id == ""
     )
     return tuple((row.id, row.name) for row in session.execute(found.order_by(RoleRecord.name)))
+
+
+def _roles(
+    session: Session, on_target: ColumnElement[bool], of_actor: ColumnElement[bool]
+) -> Roles:
+    """The roles assigned, and what they imply, by name: a token is loaded by one statement."""
+    held = select(AssignmentRecord.role_id).where(on_target, of_actor).cte("held", recursive=True)
+    held = held.union(
+        select(ImpliedRoleRecord.implied_role_id).join(
+            held, ImpliedRoleRecord.prior_role_id == held.c.role_id
+        )
+    )
+    found = (
+        select(RoleRecord.id, RoleRecord.name)
+        .join(held, RoleRecord.id == held.c.role_id)
+        .where(RoleRecord.domain_id == "")
+        .order_by(RoleRecord.name)
+    )
+    return tuple((row.id, row.name) for row in session.execute(found))
+
+
+def _telling_roles() -> Select[Any]:
+    """Selects the roles that tokens carry, and those that imply one which they carry."""
+    telling = select(RoleRecord.id).where(RoleRecord.domain_id == "").cte("telling", recursive=True)
+    telling = telling.union(
+        select(ImpliedRoleRecord.prior_role_id).join(
+            telling, ImpliedRoleRecord.implied_role_id == telling.c.id
+        )
+    )
+    return select(telling.c.id)

@@ -48,3 +48,8 @@ def find(session: Session, role_id: str) -> RoleRecord:
     if record is None:
         raise RoleNotFound(role_id=role_id)
     return record
+
+
+def subject(record: RoleRecord) -> dict[str, str | None]:
+    """The role as rules of policy know it: one of the whole cloud has no domain."""
+    return {"id": record.id, "name": record.name, "domain_id": record.domain_id or None}
