@@ -2,18 +2,31 @@
 
 from onestack.core.api import Service
 from onestack.identity import discovery, domain_config, domains, groups, policies
+from onestack.identity.assignments import grant as grants
+from onestack.identity.assignments import grant_on_system as system_grants
+from onestack.identity.assignments import list as role_assignments
+from onestack.identity.auth import scopes
 from onestack.identity.bootstrap import Account, Offer, bootstrap
 from onestack.identity.catalog import endpoint_groups, endpoints, filters, regions, services
 from onestack.identity.keys import JwsKeys, KeyRepository
 from onestack.identity.passwords import Hashing
 from onestack.identity.projects import operations as projects
 from onestack.identity.projects import tags as project_tags
+from onestack.identity.roles import define as roles
+from onestack.identity.roles import imply as implied_roles
 from onestack.identity.rules import SHARED
 from onestack.identity.settings import IdentitySettings
 from onestack.identity.style import ROOT, IdentityStyle
 from onestack.identity.tokens import issue, validate
 from onestack.identity.tokens.codec import FernetCodec, JwsCodec
 from onestack.identity.tokens.validation import Tokens
+from onestack.identity.trusts import create as lend
+from onestack.identity.trusts import keep as trusts
+from onestack.identity.users import change_password, reach
+from onestack.identity.users import operations as users
+
+# Rules that an operation judges by in place of the one that it declares.
+JUDGED_INSTEAD = (*roles.OF_DOMAIN, implied_roles.CHECK, role_assignments.LIST_FOR_TREE)
 
 SERVICE = Service(
     name="identity",
@@ -22,16 +35,27 @@ SERVICE = Service(
     root=ROOT,
     version="3.14",
     style=IdentityStyle(),
-    shared_rules=SHARED,
+    shared_rules=SHARED | {rule.name: rule.check for rule in JUDGED_INSTEAD},
     nouns=(
         discovery.api,
         issue.api,
         validate.api,
+        scopes.api,
         projects.api,
         project_tags.api,
         domains.api,
         domain_config.api,
+        users.api,
+        change_password.api,
+        reach.api,
         groups.api,
+        roles.api,
+        implied_roles.api,
+        grants.api,
+        system_grants.api,
+        role_assignments.api,
+        lend.api,
+        trusts.api,
         regions.api,
         services.api,
         endpoints.api,

@@ -18,6 +18,7 @@ class IdentitySettings(msgspec.Struct, frozen=True):
     password_expires_days: int = 0
     password_history: int = 0
     password_minimum_age_days: int = 0
+    password_change_at_first_use: bool = False
     lockout_failures: int = 0
     lockout_s: int = 1800
     inactive_days: int = 0

@@ -12,7 +12,14 @@ from onestack.core.shapes import Shape
 from onestack.identity.auth.proof import Proof, UserReference, find_user
 from onestack.identity.passwords import Hashing, dummy, verify
 from onestack.identity.settings import IdentitySettings
-from onestack.identity.users.login import note_failure, note_success, refusal
+from onestack.identity.users.login import (
+    EXPIRED,
+    PasswordExpired,
+    note_failure,
+    note_success,
+    refusal,
+)
+from onestack.identity.users.passwords import renew_hash
 from onestack.identity.users.record import PasswordRecord, UserRecord
 
 
@@ -39,11 +46,16 @@ def prove(ctx: Context, given: dict[str, Any]) -> Proof:
     why_not = refusal(ctx, user) if user is not None else "unknown user"
     ctx.release()  # the check takes long; nobody waits for it with the database held
     is_right = check(ctx, asked.password, stored)
-    if user is None or stored is None or why_not is not None or not is_right:
-        if user is not None and stored is not None and not is_right:
+    if user is None or stored is None or not is_right:
+        if user is not None and stored is not None:
             note_failure(ctx, user.id)
         raise Unauthorized
+    if why_not not in (None, EXPIRED):
+        raise Unauthorized
     note_success(ctx, user.id)
+    if why_not == EXPIRED:
+        raise PasswordExpired(user_id=user.id)  # who knows it may know that, and change it
+    renew_hash(ctx, user.id, asked.password, stored)
     return Proof(user.id, ("password",))
 
 
