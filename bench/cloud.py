@@ -131,9 +131,14 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def account_from_arguments(arguments: Namespace) -> Account:
-    """The account that the command line or the environment names."""
+    """The account that the command line or the environment names; ends the program without one."""
     name = arguments.cloud or os.environ.get("OS_CLOUD")
-    return account_from_clouds_file(name) if name else account_from_variables(os.environ)
+    try:
+        return account_from_clouds_file(name) if name else account_from_variables(os.environ)
+    except NoCloud as error:
+        raise SystemExit(
+            f"which cloud? {error}; name one with --cloud or OS_* variables"
+        ) from error
 
 
 @dataclass(frozen=True)
