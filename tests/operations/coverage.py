@@ -1,0 +1,148 @@
+"""Which operations of a reference are implemented, under which policy, and tested, as a table.
+
+    ONESTACK_RECORD_OPERATIONS=recorded.jsonl pytest -q tests
+    python tests/operations/coverage.py identity --reference v3.14.yaml --recorded recorded.jsonl
+
+The reference is an OpenAPI document. The record holds one JSON object a line for each request that
+the tests made, `{"method": "GET", "route": "/identity/v3/users/{user_id}", "status": 200}`; an
+operation is tested when a request to it succeeded, and its refusals are shown beside.
+"""
+
+import json
+import re
+import subprocess
+import sys
+from argparse import ArgumentParser
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import yaml
+
+Document = dict[str, Any]
+Key = tuple[str, str]
+
+METHODS = frozenset({"get", "head", "post", "put", "patch", "delete"})
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One row of the table."""
+
+    method: str
+    path: str
+    is_implemented: bool
+    policy: str = ""
+    statuses: frozenset[int] = field(default_factory=frozenset)
+
+    @property
+    def is_tested(self) -> bool:
+        """Whether a request to it succeeded."""
+        return any(status < 400 for status in self.statuses)
+
+
+def key_of(method: str, path: str, prefix: str = "") -> Key:
+    """An operation's identity, whatever its path parameters are called."""
+    bare = path.removeprefix(prefix) if prefix else path
+    return method.upper(), re.sub(r"\{[^}]*\}", "{}", bare).rstrip("/") or "/"
+
+
+def keys_of(document: Document, prefix: str = "") -> dict[Key, tuple[str, Document]]:
+    """The operations of an OpenAPI document, each with its path and what the document says."""
+    found: dict[Key, tuple[str, Document]] = {}
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            if method in METHODS:
+                found[key_of(method, path, prefix)] = path, operation
+    return found
+
+
+def rows(
+    reference: Document, ours: Document, recorded: Mapping[Key, frozenset[int]], prefix: str
+) -> list[Operation]:
+    """Every operation of the reference, then those that only we have."""
+    wanted = keys_of(reference)
+    declared = keys_of(ours, prefix)
+    found: list[Operation] = []
+    for key, (path, _) in wanted.items():
+        method = key[0]
+        # HEAD is answered by the operation that answers GET.
+        own = declared.get(key) or (declared.get(("GET", key[1])) if method == "HEAD" else None)
+        policy = str(own[1].get("x-policy") or "") if own else ""
+        statuses = recorded.get(key, frozenset())
+        found.append(Operation(method, path, own is not None, policy, statuses))
+    for key in declared.keys() - wanted.keys():
+        path, operation = declared[key]
+        policy = str(operation.get("x-policy") or "")
+        statuses = recorded.get(key, frozenset())
+        found.append(Operation(key[0], path.removeprefix(prefix), True, policy, statuses))
+    return sorted(found, key=lambda each: (each.path, each.method))
+
+
+def table(operations: Sequence[Operation]) -> str:
+    """The rows in Markdown, with the sums first."""
+    implemented = [each for each in operations if each.is_implemented]
+    tested = [each for each in implemented if each.is_tested]
+    lines = [
+        f"{len(operations)} operations, {len(implemented)} implemented, {len(tested)} tested, "
+        f"{len(operations) - len(implemented)} missing.",
+        "",
+        "| operation | implemented | policy | tested | answers seen |",
+        "|---|---|---|---|---|",
+    ]
+    for each in operations:
+        is_there = "yes" if each.is_implemented else "**missing**"
+        is_tested = "yes" if each.is_tested else "**no**"
+        policy = f"`{each.policy}`" if each.policy else ""
+        seen = " ".join(map(str, sorted(each.statuses)))
+        cells = (f"`{each.method} {each.path}`", is_there, policy, is_tested, seen)
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def read_recorded(files: Iterable[Path], prefix: str) -> dict[Key, frozenset[int]]:
+    """The statuses that each operation answered in recorded runs."""
+    found: dict[Key, set[int]] = defaultdict(set)
+    for file in files:
+        for text in file.read_text().splitlines():
+            line = json.loads(text)
+            found[key_of(line["method"], line["route"], prefix)].add(int(line["status"]))
+    return {key: frozenset(statuses) for key, statuses in found.items()}
+
+
+def read_ours(service: str, source: str | None) -> Document:
+    """Our own document: from a URL, a file, or the onestack command."""
+    if source is None:
+        beside = Path(sys.executable).with_name("onestack")
+        command = [str(beside) if beside.exists() else "onestack", "openapi", service]
+        text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    elif source.startswith(("http://", "https://")):
+        with urlopen(source) as answer:  # noqa: S310 - the caller names the cloud, over http
+            text = answer.read().decode()
+    else:
+        text = Path(source).read_text()
+    return dict(json.loads(text))
+
+
+def main() -> int:
+    """Print the table; the status says whether nothing is missing or untested."""
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("service", help="identity, compute, ...")
+    parser.add_argument("--reference", type=Path, required=True, help="OpenAPI document in YAML")
+    parser.add_argument("--ours", help="file or URL (default: `onestack openapi SERVICE`)")
+    parser.add_argument("--recorded", type=Path, nargs="*", default=[])
+    parser.add_argument("--prefix", help="path of the service (default: /SERVICE)")
+    arguments = parser.parse_args()
+    prefix = f"/{arguments.service}" if arguments.prefix is None else arguments.prefix
+    reference = yaml.load(arguments.reference.read_text(), Loader=yaml.CSafeLoader)
+    ours = read_ours(arguments.service, arguments.ours)
+    operations = rows(reference, ours, read_recorded(arguments.recorded, prefix), prefix)
+    sys.stdout.write(table(operations))
+    return 0 if all(each.is_implemented and each.is_tested for each in operations) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
