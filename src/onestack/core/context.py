@@ -59,6 +59,7 @@ class Caller:
     expires_at: dt.datetime = dt.datetime.max
     trust_id: str | None = None
     trustor_id: str | None = None
+    trustee_id: str | None = None
     application_credential_id: str | None = None
     is_restricted: bool = False
     access_rules: tuple[AccessRule, ...] | None = None
@@ -89,7 +90,7 @@ def credentials_of(caller: Caller) -> dict[str, object]:
         "roles": sorted(caller.role_names),
         "trust_id": caller.trust_id,
         "trustor_id": caller.trustor_id,
-        "trustee_id": caller.user_id if caller.trust_id else None,
+        "trustee_id": caller.trustee_id,
         "application_credential_id": caller.application_credential_id,
         "user_name": caller.user_name,
         "is_admin": "admin" in caller.role_names,

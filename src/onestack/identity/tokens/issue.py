@@ -16,8 +16,9 @@ from onestack.identity.auth import password, token
 from onestack.identity.auth.proof import Proof
 from onestack.identity.settings import IdentitySettings
 from onestack.identity.tokens.codec import Claims
-from onestack.identity.tokens.load import TokenVoid, load, without_catalog
-from onestack.identity.tokens.scope import Scope, claims_of
+from onestack.identity.tokens.delegation import TokenVoid
+from onestack.identity.tokens.load import load, without_catalog
+from onestack.identity.tokens.scope import Scope, scoped
 from onestack.identity.tokens.validation import Tokens
 
 api = Operations("tokens")
@@ -54,9 +55,8 @@ def issue(ctx: Context, body: AuthBody, query: AuthQuery) -> Raw:
     The user proves who it is by each of the methods named, and names what the token is for: a
     project, a domain, the system, a trust, or nothing.
     """
-    proof = prove(ctx, body.identity)
-    scope = claims_of(ctx, proof, body.scope)
-    return issued(ctx, proof, scope, with_catalog=not query.nocatalog)
+    proof = scoped(ctx, prove(ctx, body.identity), body.scope)
+    return issued(ctx, proof, with_catalog=not query.nocatalog)
 
 
 def prove(ctx: Context, identity: dict[str, Any]) -> Proof:
@@ -75,10 +75,10 @@ def prove(ctx: Context, identity: dict[str, Any]) -> Proof:
     return _agreed(proofs)
 
 
-def issued(ctx: Context, proof: Proof, scope: dict[str, Any], *, with_catalog: bool = True) -> Raw:
+def issued(ctx: Context, proof: Proof, *, with_catalog: bool = True) -> Raw:
     """The answer that carries a new token."""
     tokens = ctx.cloud.get(Tokens)
-    claims = _claims(ctx, proof, scope)
+    claims = _claims(ctx, proof)
     try:
         view, _ = load(ctx.session, claims)
     except TokenVoid:
@@ -89,18 +89,17 @@ def issued(ctx: Context, proof: Proof, scope: dict[str, Any], *, with_catalog: b
     return Raw(content, status=201, headers={"X-Subject-Token": tokens.issue(claims)})
 
 
-def _claims(ctx: Context, proof: Proof, scope: dict[str, Any]) -> Claims:
+def _claims(ctx: Context, proof: Proof) -> Claims:
     now = clock.now()
     lifetime_s = ctx.cloud.get(IdentitySettings).token_expiration_s
     latest = (now + dt.timedelta(seconds=lifetime_s)).replace(microsecond=0)
-    facts = {**proof.claims, **scope}
     return Claims(
-        user_id=facts.pop("user_id", proof.user_id),
+        user_id=proof.user_id,
         methods=proof.methods,
         issued_at=now,
         expires_at=min(latest, proof.expires_at or latest),
         audit_ids=(secrets.token_urlsafe(16), *proof.audit_chain),
-        **facts,
+        **proof.claims,
     )
 
 

@@ -20,7 +20,6 @@ from onestack.identity.tokens.view import Reference, Scoped, TokenUser, TokenVie
 from onestack.identity.trusts.delegation import delegate as trust
 from onestack.identity.users.record import PasswordRecord, UserRecord
 
-
 # What lends rights, by the claim that names it; each function lives with its noun.
 DELEGATES: tuple[tuple[str, Delegate], ...] = (("trust_id", trust),)
 

@@ -1,5 +1,6 @@
 """Scopes: what a token is for."""
 
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import select
@@ -10,6 +11,7 @@ from onestack.core.shapes import Shape, field
 from onestack.identity.assignments import effective
 from onestack.identity.auth.proof import DomainReference, Proof, find_domain
 from onestack.identity.projects.record import ProjectRecord
+from onestack.identity.trusts import delegation as trusts
 from onestack.identity.users.record import UserRecord
 
 
@@ -40,8 +42,20 @@ class OneScope(BadRequest):
     message = "A token has one scope: a project, a domain, the system or a trust."
 
 
-def claims_of(ctx: Context, proof: Proof, asked: Scope | str | None) -> dict[str, Any]:
-    """The claims that hold the scope of a new token."""
+def scoped(ctx: Context, proof: Proof, asked: Scope | str | None) -> Proof:
+    """The proof, carrying the claims of the scope that is asked for."""
+    if isinstance(asked, Scope) and asked.trust is not None and _given(asked) == [asked.trust]:
+        if not proof.may_rescope or ("token" in proof.methods and proof.claims):
+            raise Unauthorized
+        claims, ends_at = trusts.scope(ctx, proof, asked.trust.id)
+        expiries = [each for each in (ends_at, proof.expires_at) if each is not None]
+        proof = replace(proof, expires_at=min(expiries, default=None))
+    else:
+        claims = _claims(ctx, proof, asked)
+    return replace(proof, claims={**proof.claims, **claims})
+
+
+def _claims(ctx: Context, proof: Proof, asked: Scope | str | None) -> dict[str, Any]:
     if not proof.may_rescope:
         if isinstance(asked, Scope):
             raise Unauthorized
@@ -52,8 +66,7 @@ def claims_of(ctx: Context, proof: Proof, asked: Scope | str | None) -> dict[str
         if asked != "unscoped":
             raise BadRequest(f"Invalid scope {asked[:80]!r}.")
         return {}
-    given = [each for each in (asked.project, asked.domain, asked.system, asked.trust) if each]
-    if len(given) != 1:
+    if len(_given(asked)) != 1:
         raise OneScope
     if asked.project is not None:
         return {"project_id": _project(ctx, asked.project).id}
@@ -64,6 +77,11 @@ def claims_of(ctx: Context, proof: Proof, asked: Scope | str | None) -> dict[str
             raise BadRequest("The system scope is {'all': true}.")
         return {"system": True}
     raise Unauthorized
+
+
+def _given(asked: Scope) -> list[object]:
+    every = (asked.project, asked.domain, asked.system, asked.trust)
+    return [each for each in every if each is not None]
 
 
 def _project(ctx: Context, asked: ProjectScope) -> ProjectRecord:

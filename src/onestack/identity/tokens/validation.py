@@ -10,7 +10,8 @@ from onestack.core.context import Caller
 from onestack.core.db import Database
 from onestack.core.errors import NotFound, Unauthorized
 from onestack.identity.tokens.codec import Claims, Codec, InvalidToken
-from onestack.identity.tokens.load import TokenVoid, load
+from onestack.identity.tokens.delegation import TokenVoid
+from onestack.identity.tokens.load import load
 from onestack.identity.tokens.view import TokenView
 
 KEPT_MAX = 20_000

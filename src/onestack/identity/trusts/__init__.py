@@ -1,0 +1,1 @@
+"""Trusts: a user lends some of its roles on a project to another."""
