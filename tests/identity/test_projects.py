@@ -5,43 +5,7 @@ from typing import Any
 import pytest
 
 from tests.cloud import As, Local
-
-Names = list[str]
-
-
-def make(who: As, name: str, status: int = 201, **more: Any) -> Any:
-    answer = who.post("/projects", {"project": {"name": name, **more}}, status=status)
-    return answer["project"] if status == 201 else answer["error"]["message"]
-
-
-def make_domain(local: Local, name: str) -> Any:
-    return local.admin.post("/domains", {"domain": {"name": name}})["domain"]
-
-
-def member(local: Local, domain_id: str, name: str, role: str, **target: str) -> As:
-    """A user of a domain, with one role on a project or domain, signed in for it."""
-    admin = local.admin
-    body = {"name": name, "password": "a-Pass-word-1", "domain_id": domain_id}
-    user = admin.post("/users", {"user": body})["user"]
-    role_id = admin.get(f"/roles?name={role}")["roles"][0]["id"]
-    ((kind, target_id),) = target.items()
-    admin.put(f"/{kind}s/{target_id}/users/{user['id']}/roles/{role_id}")
-    return sign_in(local, user["id"], {kind: {"id": target_id}})
-
-
-def sign_in(local: Local, user_id: str, scope: Any, status: int = 201) -> As:
-    who = {"id": user_id, "password": "a-Pass-word-1"}
-    auth = {
-        "identity": {"methods": ["password"], "password": {"user": who}},
-        "scope": scope,
-    }
-    answer = local.ask("POST", "/identity/v3/auth/tokens", {"auth": auth})
-    assert answer.status == status, answer
-    return As(local, answer.headers.get("x-subject-token"))
-
-
-def names(answer: Any) -> Names:
-    return [project["name"] for project in answer["projects"]]
+from tests.identity.places import make, make_domain, member, names, sign_in
 
 
 def test_a_project_lives(local: Local) -> None:

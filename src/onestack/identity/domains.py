@@ -14,10 +14,11 @@ from onestack.core.paging import PageQuery, page
 from onestack.core.policy import Rule
 from onestack.core.shapes import UNSET, Extras, Shape, UnsetType
 from onestack.identity import resource_options, rules
+from onestack.identity.names import Description
 from onestack.identity.projects import removal
 from onestack.identity.projects.operations import add, change
 from onestack.identity.projects.record import DomainNotFound, ProjectRecord, find_domain
-from onestack.identity.projects.view import Changes, Description, ProjectName, Tags, stored
+from onestack.identity.projects.view import Changes, ProjectName, Tags, stored
 from onestack.identity.resource_options import OptionsBody
 from onestack.identity.style import links
 from onestack.identity.unique import Duplicate
@@ -133,7 +134,11 @@ def update(ctx: Context, domain_id: str, body: DomainUpdate) -> DomainView:
     return view(ctx, record)
 
 
-@api.delete("/v3/domains/{domain_id}", Rule("identity:delete_domain", rules.ADMIN, scopes=ABOVE))
+@api.delete(
+    "/v3/domains/{domain_id}",
+    Rule("identity:delete_domain", rules.ADMIN, scopes=ABOVE),
+    threaded=True,
+)
 def delete(ctx: Context, domain_id: str) -> None:
     """Delete a disabled domain with its users, groups, projects and roles."""
     record = find_domain(ctx.session, domain_id)

@@ -6,12 +6,13 @@ from sqlalchemy.orm import Session
 from onestack.core import event
 from onestack.core.errors import Forbidden
 from onestack.identity import resource_options
-from onestack.identity.assignments.removal import forget_actor, forget_target
+from onestack.identity.assignments.removal import forget_actor, forget_role, forget_target
 from onestack.identity.bootstrap import DEFAULT_DOMAIN
 from onestack.identity.groups import GroupRecord
 from onestack.identity.projects.enabling import void_tokens
 from onestack.identity.projects.record import ProjectRecord
 from onestack.identity.roles.record import RoleRecord
+from onestack.identity.users import removal as users
 from onestack.identity.users.record import UserRecord
 
 
@@ -60,8 +61,7 @@ def _remove_domain(session: Session, record: ProjectRecord) -> None:
         resource_options.allow_delete(project, "project")
     forget_target(session, "domain", record.id)
     _forget(session, [*projects, record])
-    _remove_actors(session, record.id)
-    session.execute(delete(RoleRecord).where(RoleRecord.domain_id == record.id))
+    _remove_members(session, record.id)
     session.execute(delete(ProjectRecord).where(ProjectRecord.domain_id == record.id))
     session.delete(record)
     event.emit(session, "identity.domain.deleted", {"resource_info": record.id})
@@ -81,10 +81,19 @@ def _forget(session: Session, projects: list[ProjectRecord]) -> None:
         )
 
 
-def _remove_actors(session: Session, domain_id: str) -> None:
-    """Delete the groups and users of a domain."""
-    for kind, record in (("group", GroupRecord), ("user", UserRecord)):
-        statement = select(record.id).where(record.domain_id == domain_id)
-        for actor_id in list(session.scalars(statement)):
-            forget_actor(session, kind, actor_id)
-        session.execute(delete(record).where(record.domain_id == domain_id))
+def _remove_members(session: Session, domain_id: str) -> None:
+    """Delete the groups, users and roles of a domain."""
+    groups = select(GroupRecord).where(GroupRecord.domain_id == domain_id)
+    for group in list(session.scalars(groups)):
+        forget_actor(session, "group", group.id)
+        event.emit(session, "identity.group.deleted", {"resource_info": group.id})
+        session.delete(group)
+    members = select(UserRecord).where(UserRecord.domain_id == domain_id)
+    for user in list(session.scalars(members)):
+        users.remove(session, user)
+    roles = select(RoleRecord).where(RoleRecord.domain_id == domain_id)
+    for role in list(session.scalars(roles)):
+        forget_role(session, role.id)
+        event.emit(session, "identity.role.deleted", {"resource_info": role.id})
+        session.delete(role)
+    session.flush()

@@ -5,22 +5,20 @@ from typing import Annotated, Any
 from onestack.core.context import Context
 from onestack.core.paging import PageQuery
 from onestack.core.shapes import UNSET, Extras, Id, Meta, Shape, UnsetType, field
+from onestack.identity.names import VISIBLE, Description
 from onestack.identity.projects.record import ProjectRecord
 from onestack.identity.resource_options import OptionsBody
 from onestack.identity.style import links
 
-# Text without control characters, in which something shows.
-VISIBLE = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$"
 TAGS_MAX = 80
 
 ProjectName = Annotated[str, Meta(min_length=1, max_length=64, pattern=VISIBLE)]
-Description = Annotated[str, Meta(max_length=65535)]
 Tag = Annotated[
     str,
     Meta(
         min_length=1,
         max_length=255,
-        pattern=r"^[^,/\x00-\x1f\x7f]*[^\s,/\x00-\x1f\x7f][^,/\x00-\x1f\x7f]*$",
+        pattern=r"^(?=.*\S)[^,/\x00-\x1f\x7f]+$(?!\n)",
     ),
 ]
 Tags = Annotated[list[Tag], Meta(max_length=TAGS_MAX)]
