@@ -139,6 +139,8 @@ class Operation:
             return Page(items, value.next_marker, value.truncated)
         if isinstance(value, msgspec.Struct):
             return _plain(cut(value, type(value), version))
+        if isinstance(value, list):
+            return [self.cut(each, version) for each in value]
         return value
 
 

@@ -49,7 +49,7 @@ def _shapes(op: Operation, version: Version) -> list[Any]:
 
 def _answer(op: Operation) -> Any:
     shape = op.answer_shape
-    if get_origin(shape) is Page:
+    if get_origin(shape) in (Page, list):
         shape = get_args(shape)[0]
     is_shape = isinstance(shape, type) and issubclass(shape, msgspec.Struct)
     return shape if is_shape else None
@@ -109,7 +109,7 @@ def _responses(op: Operation, version: Version, by_shape: Document) -> Document:
     success: Document = {"description": "Done"}
     if answer is not None:
         schema = by_shape[at(answer, version)]
-        if get_origin(op.answer_shape) is Page:
+        if get_origin(op.answer_shape) in (Page, list):
             schema = {"type": "array", "items": schema}
         success["content"] = {"application/json": {"schema": _under(op.key, schema)}}
     return {str(op.status): success, "4XX": {"description": "The request was refused"}}

@@ -9,6 +9,8 @@ from onestack.identity.auth import scopes
 from onestack.identity.bootstrap import Account, Offer, bootstrap
 from onestack.identity.catalog import endpoint_groups, endpoints, filters, regions, services
 from onestack.identity.keys import JwsKeys, KeyRepository
+from onestack.identity.limits import limits
+from onestack.identity.limits import registered as registered_limits
 from onestack.identity.passwords import Hashing
 from onestack.identity.projects import operations as projects
 from onestack.identity.projects import tags as project_tags
@@ -62,6 +64,8 @@ SERVICE = Service(
         filters.api,
         endpoint_groups.api,
         policies.api,
+        registered_limits.api,
+        limits.api,
     ),
 )
 

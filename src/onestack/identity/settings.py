@@ -1,5 +1,7 @@
 """The identity service's settings: [identity] in the settings file."""
 
+from typing import Literal
+
 import msgspec
 
 
@@ -9,7 +11,7 @@ class IdentitySettings(msgspec.Struct, frozen=True):
     region: str = "RegionOne"
     public_url: str = ""
     token_expiration_s: int = 3600
-    token_provider: str = "fernet"  # noqa: S105 - a kind of token, no secret
+    token_provider: Literal["fernet", "jws"] = "fernet"  # noqa: S105 - a kind of token, no secret
     fernet_keys_max: int = 3
     fernet_rotation_s: int = 7 * 24 * 3600
     password_hash_rounds: int = 12
@@ -23,6 +25,6 @@ class IdentitySettings(msgspec.Struct, frozen=True):
     lockout_s: int = 1800
     inactive_days: int = 0
     ec2_clock_skew_minutes: int = 15
-    limit_model: str = "flat"
+    limit_model: Literal["flat", "strict_two_level"] = "flat"
     trusted_dashboards: list[str] = []
     remote_id_header: str = "HTTP_OIDC_ISS"

@@ -1,0 +1,1 @@
+"""Limits: how much of a resource a project or domain may use."""
