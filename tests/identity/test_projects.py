@@ -298,3 +298,7 @@ def test_lists_filter_sort_and_page(local: Local) -> None:
     assert names(admin.get("/projects?name=P-L-B")) == []
     admin.get("/projects?enabled=perhaps", status=400)
     admin.get("/projects?is_domain=2", status=400)
+    assert names(admin.get(f"{mine}&name__istartswith=P-L-A")) == ["p-l-a"]
+    assert len(names(admin.get(f"{mine}&labels__contains=x&extra__contains=x"))) == 3
+    admin.get("/projects?sort_key=extra", status=400)
+    admin.get("/projects?sort_key=labels", status=400)

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, and_, func, inspect, or_, select
+from sqlalchemy import JSON, ColumnElement, Select, String, and_, func, inspect, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.types import TypeEngine
 
 from onestack.core.api import Page
 from onestack.core.context import Context
@@ -64,9 +65,9 @@ def compared(given: dict[str, list[str]], record: type[Record]) -> list[ColumnEl
     found = []
     for key, values in given.items():
         name, separator, comparison = key.rpartition("__")
-        column = getattr(record, name, None)
-        if not separator or not isinstance(column, InstrumentedAttribute):
+        if not separator or not _is_of(record, name, String):
             continue
+        column = getattr(record, name)
         operation = comparison.removeprefix("i")
         if operation not in ("contains", "startswith", "endswith", "equals"):
             continue
@@ -107,7 +108,8 @@ def _order(query: PageQuery, record: type[Record]) -> list[tuple[InstrumentedAtt
     mapper = inspect(record)
     order = []
     for name, direction in wanted:
-        if name not in mapper.column_attrs or direction not in ("asc", "desc"):
+        is_sortable = name in mapper.column_attrs and not _is_of(record, name, JSON)
+        if not is_sortable or direction not in ("asc", "desc"):
             raise BadRequest(f"Cannot sort by {name[:80]!r} {direction[:8]!r}.")
         order.append((getattr(record, name), direction == "desc"))
     key = _key(record)
@@ -133,6 +135,11 @@ def _after(
         alternatives.append(and_(*equal, column < value if descends else column > value))
         equal.append(column == value)
     return or_(*alternatives)
+
+
+def _is_of(record: type[Record], name: str, kind: type[TypeEngine[Any]]) -> bool:
+    """Whether a record has a column of this name and kind."""
+    return name in inspect(record).column_attrs and isinstance(getattr(record, name).type, kind)
 
 
 def _key(record: type[Record]) -> InstrumentedAttribute[Any]:
