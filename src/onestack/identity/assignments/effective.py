@@ -1,9 +1,10 @@
 """Effective roles: what a user's assignments come to on one project, domain or the system."""
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, or_, select
+from sqlalchemy import BindParameter, ColumnElement, Select, and_, bindparam, or_, select
 from sqlalchemy.orm import Session
 
 from onestack.identity.assignments.record import SYSTEM, AssignmentRecord
@@ -12,41 +13,27 @@ from onestack.identity.projects.record import ProjectRecord
 from onestack.identity.roles.record import ImpliedRoleRecord, RoleRecord
 
 Roles = tuple[tuple[str, str], ...]
+Parameter = BindParameter[Any]
+Given = str | Parameter
 
 
 def on_project(
     session: Session, user_id: str, project: ProjectRecord, more_groups: Iterable[str] = ()
 ) -> Roles:
     """The user's roles on a project: its own, and those inherited from what is above it."""
-    here = and_(
-        AssignmentRecord.target_kind == "project",
-        AssignmentRecord.target_id == project.id,
-        ~AssignmentRecord.inherited,
-    )
-    inherited = and_(
-        AssignmentRecord.target_kind.in_(("project", "domain")),
-        AssignmentRecord.target_id.in_(above(project.id)),
-        AssignmentRecord.inherited,
-    )
-    return _roles(session, or_(here, inherited), of_user(user_id, more_groups))
+    return _read(session, _on_project(), user_id, more_groups, target_id=project.id)
 
 
 def on_domain(
     session: Session, user_id: str, domain_id: str, more_groups: Iterable[str] = ()
 ) -> Roles:
     """The user's roles on a domain itself."""
-    here = and_(
-        AssignmentRecord.target_kind == "domain",
-        AssignmentRecord.target_id == domain_id,
-        ~AssignmentRecord.inherited,
-    )
-    return _roles(session, here, of_user(user_id, more_groups))
+    return _read(session, _on_domain(), user_id, more_groups, target_id=domain_id)
 
 
 def on_system(session: Session, user_id: str, more_groups: Iterable[str] = ()) -> Roles:
     """The user's roles on the system."""
-    here = AssignmentRecord.target_kind == SYSTEM
-    return _roles(session, here, of_user(user_id, more_groups))
+    return _read(session, _on_system(), user_id, more_groups)
 
 
 def project_ids(user_id: str, more_groups: Iterable[str] = ()) -> Select[Any]:
@@ -75,19 +62,19 @@ def domain_ids(user_id: str, more_groups: Iterable[str] = ()) -> Select[Any]:
     )
 
 
-def of_user(user_id: str, more_groups: Iterable[str] = ()) -> ColumnElement[bool]:
+def of_user(user_id: Given, more_groups: Iterable[str] | Parameter = ()) -> ColumnElement[bool]:
     """The assignments that count for a user: its own, and those of its groups."""
     memberships = select(MembershipRecord.group_id).where(MembershipRecord.user_id == user_id)
-    groups: ColumnElement[bool] = AssignmentRecord.actor_id.in_(memberships)
-    if more_groups:
-        groups = or_(groups, AssignmentRecord.actor_id.in_(list(more_groups)))
+    groups = or_(
+        AssignmentRecord.actor_id.in_(memberships), AssignmentRecord.actor_id.in_(more_groups)
+    )
     return or_(
         and_(AssignmentRecord.actor_kind == "user", AssignmentRecord.actor_id == user_id),
         and_(AssignmentRecord.actor_kind == "group", groups),
     )
 
 
-def above(project_id: str) -> Select[Any]:
+def above(project_id: Given) -> Select[Any]:
     """Selects the ids of what is above a project, up to its domain."""
     parent = select(ProjectRecord.parent_id.label("id")).where(ProjectRecord.id == project_id)
     chain = parent.cte("above", recursive=True)
@@ -130,23 +117,68 @@ def named(session: Session, role_ids: Iterable[str]) -> Roles:
     return tuple((row.id, row.name) for row in session.execute(found.order_by(RoleRecord.name)))
 
 
-def _roles(
-    session: Session, on_target: ColumnElement[bool], of_actor: ColumnElement[bool]
+def _read(
+    session: Session,
+    statement: Select[str, str],
+    user_id: str,
+    more_groups: Iterable[str],
+    **values: str,
 ) -> Roles:
-    """The roles assigned, and what they imply, by name: a token is loaded by one statement."""
-    held = select(AssignmentRecord.role_id).where(on_target, of_actor).cte("held", recursive=True)
+    given = {"user_id": user_id, "more_groups": list(more_groups), **values}
+    return tuple((row.id, row.name) for row in session.execute(statement, given))
+
+
+# A token is loaded by one of these statements. They are made once: that takes SQLAlchemy longer
+# than the database takes to answer.
+
+
+@cache
+def _on_project() -> Select[str, str]:
+    target: Parameter = bindparam("target_id")
+    here = and_(
+        AssignmentRecord.target_kind == "project",
+        AssignmentRecord.target_id == target,
+        ~AssignmentRecord.inherited,
+    )
+    inherited = and_(
+        AssignmentRecord.target_kind.in_(("project", "domain")),
+        AssignmentRecord.target_id.in_(above(target)),
+        AssignmentRecord.inherited,
+    )
+    return _roles(or_(here, inherited))
+
+
+@cache
+def _on_domain() -> Select[str, str]:
+    return _roles(
+        and_(
+            AssignmentRecord.target_kind == "domain",
+            AssignmentRecord.target_id == bindparam("target_id"),
+            ~AssignmentRecord.inherited,
+        )
+    )
+
+
+@cache
+def _on_system() -> Select[str, str]:
+    return _roles(AssignmentRecord.target_kind == SYSTEM)
+
+
+def _roles(on_target: ColumnElement[bool]) -> Select[str, str]:
+    """Selects a user's roles that tokens carry: those assigned, and what they imply."""
+    actor = of_user(bindparam("user_id"), bindparam("more_groups", expanding=True))
+    held = select(AssignmentRecord.role_id).where(on_target, actor).cte("held", recursive=True)
     held = held.union(
         select(ImpliedRoleRecord.implied_role_id).join(
             held, ImpliedRoleRecord.prior_role_id == held.c.role_id
         )
     )
-    found = (
+    return (
         select(RoleRecord.id, RoleRecord.name)
         .join(held, RoleRecord.id == held.c.role_id)
         .where(RoleRecord.domain_id == "")
         .order_by(RoleRecord.name)
     )
-    return tuple((row.id, row.name) for row in session.execute(found))
 
 
 def _telling_roles() -> Select[Any]:
