@@ -1,0 +1,456 @@
+"""The engine: runs flows, one step at a time, and holds no database while it waits."""
+
+import datetime as dt
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import msgspec
+from sqlalchemy import ColumnElement, delete, func, select, update
+from sqlalchemy.orm import Session
+
+from onestack.core import clock, doorbell, fence, flow_record, log, trace
+from onestack.core.bus import Bus
+from onestack.core.db import Database
+from onestack.core.errors import ApiError
+from onestack.core.flow import (
+    Ask,
+    Child,
+    Compute,
+    Failure,
+    Flow,
+    FlowBusy,
+    Next,
+    Sleep,
+    Step,
+    begin,
+)  # fmt: skip
+from onestack.core.flow_record import DOORBELL, FlowRecord
+from onestack.core.holding import holding
+from onestack.core.sequence import draw
+
+LEASE_S = 30.0
+STEPS_MAX = 100_000
+BACKOFF_S = 1.0
+BACKOFF_MAX_S = 300.0
+SPREAD_S = 60.0
+
+
+class Agents(Protocol):
+    """How an agent is asked."""
+
+    def ask(
+        self, agent: str, method: str, arguments: Mapping[str, Any], timeout_s: float
+    ) -> Any: ...
+
+
+class LeaseLost(Exception):
+    """The flow is somebody else's by now; nothing of this step may be written."""
+
+
+class Errand(msgspec.Struct, omit_defaults=True):
+    """What a flow waits for: an agent's method, a function of its own, or a child."""
+
+    then: str
+    otherwise: str | None = None
+    agent: str | None = None
+    method: str | None = None
+    arguments: dict[str, Any] = {}
+    timeout_s: float = 0.0
+    child: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A leased flow whose errand is to be done outside of the database."""
+
+    row: FlowRecord
+    errand: Errand
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    value: Any = None
+    error: Exception | None = None
+
+
+class BusAgents:
+    """Agents behind the bus: a method is called `Contract.method`."""
+
+    def __init__(self, bus: Bus, contracts: Iterable[type]) -> None:
+        self._bus = bus
+        self._contracts = {contract.__name__: contract for contract in contracts}
+
+    def ask(self, agent: str, method: str, arguments: Mapping[str, Any], timeout_s: float) -> Any:
+        contract, _, name = method.rpartition(".")
+        return self._bus.call(self._contracts[contract], agent, name, arguments, timeout_s)
+
+
+class Engine:
+    """Runs the flows that are due; any number of engines may share a database."""
+
+    def __init__(
+        self,
+        database: Database,
+        agents: Agents,
+        flows: Iterable[type[Flow[Any]]],
+        lease_s: float = LEASE_S,
+    ) -> None:
+        self.database, self.agents, self.lease_s = database, agents, lease_s
+        self.flows: dict[str, type[Flow[Any]]] = {}
+        for each in flows:
+            if self.flows.setdefault(each.kind, each) is not each:
+                raise ValueError(f"two flows are called {each.kind}")
+        self.bell = doorbell.Bell()
+
+    def ring(self) -> None:
+        """Say that a flow may be due, from any thread."""
+        self.bell.ring()
+
+    def prepare(self) -> None:
+        """Start the periodic flows that nobody has started yet."""
+        for kind in self.flows.values():
+            if kind.every_s is None:
+                continue
+            delay_s = clock.randomness().random() * min(kind.every_s, SPREAD_S)
+            try:
+                with self.database.transaction() as session:
+                    if flow_record.running(session, f"periodic/{kind.kind}") is None:
+                        begin(session, kind, None, {}, delay_s=delay_s)
+            except FlowBusy:
+                continue  # another engine was faster
+
+    def next_due(self) -> dt.datetime | None:
+        """When there is something to do, as far as is known now."""
+        with self.database.transaction(write=False) as session:
+            return session.scalar(
+                select(func.min(FlowRecord.due_at)).where(FlowRecord.kind.in_(self.flows))
+            )
+
+    def run_one(self) -> bool:
+        """Run one due step, and the errand that it returns; False when nothing is due."""
+        row = self.take()
+        if row is None:
+            return False
+        work = self.advance(row)
+        if work is not None:
+            self.settle(work, self.carry_out(work))
+        return True
+
+    def run_until_idle(self) -> int:
+        """Run everything that is due now; how many steps that were."""
+        for count in range(STEPS_MAX):
+            if not self.run_one():
+                return count
+        raise RuntimeError(f"flows are still due after {STEPS_MAX} steps")
+
+    def take(self) -> FlowRecord | None:
+        """Lease the flow that has been due for the longest time. This counts as a try, so that a
+        step that kills its process comes to an end too."""
+        now = clock.now()
+        with self.database.transaction() as session:
+            row = session.scalar(
+                select(FlowRecord)
+                .where(FlowRecord.due_at <= now, FlowRecord.kind.in_(self.flows))
+                .order_by(FlowRecord.due_at, FlowRecord.started_at)
+                .limit(1)
+                .with_for_update(skip_locked=True)
+            )
+            if row is not None:
+                row.fence = draw(session, DOORBELL)
+                row.tries += 1
+                row.due_at = now + dt.timedelta(seconds=self.lease_s)
+        return row
+
+    def advance(self, row: FlowRecord) -> Work | None:
+        """Run the step of a leased flow; what it wants done outside is for `carry_out`."""
+        with self._traced(row):
+            try:
+                with trace.span("flow", f"{row.kind}.{row.step}"):
+                    return self._advance(row)
+            except Exception as error:
+                self._stumble(row, error)
+        return None
+
+    def carry_out(self, work: Work) -> Outcome:
+        """Do an errand, on any thread; touches no database."""
+        row, errand = work.row, work.errand
+        token = fence.current.set(fence.Fence(row.subject, row.fence))
+        try:
+            with self._traced(row), trace.span("flow", f"{row.kind}.{row.step} {errand.method}"):
+                method = str(errand.method)
+                if errand.agent is None:
+                    value = getattr(self.flows[row.kind], method)(**errand.arguments)
+                else:
+                    value = self.agents.ask(
+                        errand.agent, method, errand.arguments, errand.timeout_s
+                    )
+                return Outcome(msgspec.to_builtins(value))
+        except Exception as error:
+            return Outcome(error=error)
+        finally:
+            fence.current.reset(token)
+
+    def settle(self, work: Work, outcome: Outcome) -> None:
+        """Write down how an errand ended."""
+        with self._traced(work.row):
+            try:
+                if outcome.error is not None:
+                    raise outcome.error
+                with self._leased(work.row) as session:
+                    self._enter(session, work.row, work.errand.then, {"value": outcome.value})
+            except Exception as error:
+                self._stumble(work.row, error, work.errand)
+
+    def renew(self, rows: Iterable[FlowRecord]) -> None:
+        """Keep the leases of errands that take long."""
+        self._extend(rows, self.lease_s)
+
+    def release(self, rows: Iterable[FlowRecord]) -> None:
+        """Give leases back, for somebody else to do what is not done."""
+        self._extend(rows, 0.0)
+
+    def _extend(self, rows: Iterable[FlowRecord], seconds: float) -> None:
+        ours = FlowRecord.fence.in_([row.fence for row in rows])
+        due_at = clock.now() + dt.timedelta(seconds=seconds)
+        with self.database.transaction() as session:
+            session.execute(update(FlowRecord).where(ours).values(due_at=due_at))
+
+    def _advance(self, row: FlowRecord) -> Work | None:
+        reason = self._hopeless(row)
+        if row.failure is not None:
+            self._fail(row, Failure(**row.failure))
+        elif reason is not None:
+            with self._leased(row) as session:
+                self._condemn(session, row, reason)
+        elif row.errand is None:
+            return self._step(row)
+        else:
+            errand = msgspec.convert(row.errand, Errand)
+            if errand.child is None:
+                return Work(row, errand)
+            self._child_ended(row, errand)
+        return None
+
+    def _hopeless(self, row: FlowRecord) -> Failure | None:
+        """Why no further try is worth it."""
+        kind = self.flows[row.kind]
+        if row.deadline is not None and clock.now() >= row.deadline:
+            text = f"{row.kind} took longer than {kind.deadline_s:g} s."
+            return Failure("DeadlineExceeded", text, row.step)
+        if row.tries > kind.tries_max:
+            text = f"{row.kind} died {kind.tries_max} times at its step {row.step}."
+            return Failure("Crashed", text, row.step)
+        return None
+
+    def _step(self, row: FlowRecord) -> Work | None:
+        with self._leased(row) as session:
+            flow = self._load(session, row)
+            errand = self._follow(session, row, flow, flow.take(row.step, row.answer))
+        return Work(row, errand) if errand is not None else None
+
+    def _follow(
+        self, session: Session, row: FlowRecord, flow: Flow[Any], what: Next
+    ) -> Errand | None:
+        """Write down what a step returned; an errand that is to be done now comes back."""
+        match what:
+            case None:
+                self._end(session, row, flow, "end")
+            case Sleep(seconds=seconds):
+                due_at = self._in(row, seconds)
+                _write(session, row, state=flow.state, due_at=due_at, tries=0)
+            case Child():
+                self._begin_child(session, row, flow, what)
+            case Ask() | Compute():
+                errand = _errand(flow, what)
+                stored = msgspec.to_builtins(errand)
+                row.tries = 1  # its first try follows at once, under the same lease
+                _write(session, row, state=flow.state, errand=stored, answer=None, tries=row.tries)
+                return errand
+            case _:
+                self._move(session, row, flow, _name(flow, what))
+        return None
+
+    def _begin_child(
+        self, session: Session, row: FlowRecord, flow: Flow[Any], wanted: Child
+    ) -> None:
+        if self.flows.get(wanted.flow.kind) is not wanted.flow or wanted.flow.every_s is not None:
+            raise TypeError(f"{wanted.flow.kind} is no flow that can be a child here")
+        child = begin(session, wanted.flow, wanted.subject, wanted.state, wanted.also, row)
+        errand = Errand(_name(flow, wanted.then), _name_or_none(flow, wanted.otherwise))
+        errand.child = child
+        _write(
+            session, row, state=flow.state, errand=msgspec.to_builtins(errand), answer=None,
+            due_at=None, tries=0,
+        )  # fmt: skip
+
+    def _child_ended(self, row: FlowRecord, errand: Errand) -> None:
+        failure = (row.answer or {}).get("failure")
+        with self._leased(row) as session:
+            if failure is None:
+                self._enter(session, row, errand.then)
+            else:
+                self._otherwise(session, row, errand, Failure(**failure))
+
+    def _enter(
+        self, session: Session, row: FlowRecord, name: str, answer: dict[str, Any] | None = None
+    ) -> None:
+        self._move(session, row, self._load(session, row), name, answer)
+
+    def _move(
+        self, session: Session, row: FlowRecord, flow: Flow[Any], name: str,
+        answer: dict[str, Any] | None = None,
+    ) -> None:  # fmt: skip
+        flow.show(name)
+        _write(
+            session, row, step=name, state=flow.state, answer=answer, errand=None,
+            due_at=clock.now(), tries=0,
+        )  # fmt: skip
+
+    def _otherwise(
+        self, session: Session, row: FlowRecord, errand: Errand | None, failure: Failure
+    ) -> None:
+        if errand is None or errand.otherwise is None or failure.error == "SubjectGone":
+            self._condemn(session, row, failure)
+        else:
+            self._enter(session, row, errand.otherwise, {"failure": failure.to_row()})
+
+    def _condemn(self, session: Session, row: FlowRecord, failure: Failure) -> None:
+        """From here on the flow only fails: `failed` runs next, in a transaction of its own."""
+        _write(
+            session, row, failure=failure.to_row(), errand=None, answer=None,
+            due_at=clock.now(), tries=0,
+        )  # fmt: skip
+
+    def _fail(self, row: FlowRecord, failure: Failure) -> None:
+        with self._leased(row) as session:
+            kind = self.flows[row.kind]
+            # A `failed` that fails itself must not keep the resource for ever.
+            is_worth_it = row.tries <= kind.tries_max
+            flow = kind.load(session, row, with_state=is_worth_it)
+            if is_worth_it and (flow.has_subject or flow.every_s is not None):
+                flow.failed(failure)
+            self._end(session, row, flow, "error", failure)
+
+    def _end(
+        self, session: Session, row: FlowRecord, flow: Flow[Any], what: str,
+        failure: Failure | None = None,
+    ) -> None:  # fmt: skip
+        more = {"error": failure.error, "text": failure.text} if failure else {}
+        flow.notify(session, row, what, **more)
+        flow.show(None)
+        if flow.every_s is not None:
+            due_at = clock.now() + dt.timedelta(seconds=flow.every_s)
+            kept = {"state": flow.state} if failure is None else {}
+            _write(
+                session, row, step=flow.steps[0], due_at=due_at, tries=0,
+                answer=None, errand=None, failure=None, **kept,
+            )  # fmt: skip
+            return
+        if row.parent_id is not None:
+            answer = {"value": None} if failure is None else {"failure": failure.to_row()}
+            flow_record.wake_parent(session, row.parent_id, answer)
+        _check(session.execute(delete(FlowRecord).where(*_ours(row))))
+
+    def _stumble(self, row: FlowRecord, error: Exception, errand: Errand | None = None) -> None:
+        """A try has failed: wait and try again, or give up."""
+        if isinstance(error, LeaseLost):
+            log.info("a lease ended before its step", kind=row.kind, step=row.step, id=row.id)
+            return
+        log.exception("a step failed", error, kind=row.kind, step=row.step, subject=row.subject)
+        kind = self.flows[row.kind]
+        is_last = _is_final(error) or row.tries >= kind.tries_max
+        try:
+            with self._leased(row) as session:
+                if is_last and row.failure is None:
+                    self._otherwise(session, row, errand, Failure.of(error, row.step))
+                else:
+                    _write(session, row, due_at=self._in(row, _backoff_s(row.tries)))
+        except LeaseLost:
+            return
+
+    def _load(self, session: Session, row: FlowRecord) -> Flow[Any]:
+        flow = self.flows[row.kind].load(session, row)
+        if not flow.has_subject and flow.every_s is None:
+            raise Failure("SubjectGone", f"{row.subject} is gone.", row.step, 404)
+        return flow
+
+    @contextmanager
+    def _leased(self, row: FlowRecord) -> Iterator[Session]:
+        """A transaction that has the flow's row, and in which nothing waits."""
+        token = holding.set(True)
+        try:
+            with self.database.transaction() as session:
+                if row.parent_id is not None:
+                    _take_row(session, FlowRecord.id == row.parent_id)
+                if _take_row(session, *_ours(row)) is None:
+                    raise LeaseLost
+                yield session
+        finally:
+            holding.reset(token)
+
+    @contextmanager
+    def _traced(self, row: FlowRecord) -> Iterator[None]:
+        with trace.recording(row.request_id):
+            trace.about(row.subject_id)
+            yield
+
+    def _in(self, row: FlowRecord, seconds: float) -> dt.datetime:
+        """A moment in the future; a flow that still has hope wakes for its deadline too."""
+        moment = clock.now() + dt.timedelta(seconds=seconds)
+        if row.deadline is None or row.failure is not None:
+            return moment
+        return min(moment, row.deadline)
+
+
+def _take_row(session: Session, *where: ColumnElement[bool]) -> str | None:
+    return session.scalar(select(FlowRecord.id).where(*where).with_for_update())
+
+
+def _ours(row: FlowRecord) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return FlowRecord.id == row.id, FlowRecord.fence == row.fence
+
+
+def _write(session: Session, row: FlowRecord, **changes: Any) -> None:
+    """Change the flow's row, if the lease is still ours."""
+    _check(session.execute(update(FlowRecord).where(*_ours(row)).values(**changes)))
+
+
+def _check(result: Any) -> None:
+    if result.rowcount != 1:
+        raise LeaseLost
+
+
+def _errand(flow: Flow[Any], what: Ask | Compute) -> Errand:
+    errand = Errand(_name(flow, what.then), _name_or_none(flow, what.otherwise))
+    errand.arguments = msgspec.to_builtins(dict(what.arguments))
+    if isinstance(what, Compute):
+        errand.method = what.function.__name__
+        return errand
+    errand.agent, errand.timeout_s = what.agent, what.timeout_s
+    errand.method = what.method if isinstance(what.method, str) else what.method.__qualname__
+    return errand
+
+
+def _name(flow: Flow[Any], following: Step) -> str:
+    name: str = getattr(following, "__name__", "")
+    if name not in flow.steps:
+        raise TypeError(f"{flow.kind} cannot go on at {following!r}: that is none of its steps")
+    return name
+
+
+def _name_or_none(flow: Flow[Any], following: Step | None) -> str | None:
+    return None if following is None else _name(flow, following)
+
+
+def _is_final(error: Exception) -> bool:
+    """Whether the same again would only bring the same error."""
+    if isinstance(error, Failure):
+        return True
+    return isinstance(error, ApiError) and error.status < 500 and not isinstance(error, FlowBusy)
+
+
+def _backoff_s(tries: int) -> float:
+    longest: float = min(BACKOFF_MAX_S, BACKOFF_S * 2.0**tries)
+    return longest * (0.5 + clock.randomness().random() / 2)

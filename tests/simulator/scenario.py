@@ -1,0 +1,35 @@
+"""A scenario: what is asked of a cloud, and what must be true in the end, whatever goes wrong."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from onestack.core.flow import Flow
+
+
+class Scenario:
+    """Subclass it and put it in `scenarios`; the simulator does the rest.
+
+    What `begin` and `interrupt` do is repeated when the process died before it answered, as a
+    client would, so they look first whether it was done.
+    """
+
+    flows: Iterable[type[Flow[Any]]]
+    can_be_interrupted = False
+
+    def agents(self) -> Mapping[str, object]:
+        """Fresh agents, by their address."""
+        return {}
+
+    def begin(self, session: Session) -> None:
+        """What a user asks first."""
+        raise NotImplementedError
+
+    def interrupt(self, session: Session) -> None:
+        """What another user asks, at any moment after that."""
+        raise NotImplementedError
+
+    def check(self, session: Session, agents: Mapping[str, Any], *, was_interrupted: bool) -> None:
+        """Assert what must be true when everything has come to rest."""
+        raise NotImplementedError

@@ -1,0 +1,10 @@
+"""Every scenario; a service adds its own here, and gets all of the simulator's tests for it."""
+
+from tests.simulator.scenario import Scenario
+from tests.simulator.scenarios.toy import (
+    Build, BuildElsewhere, BuildThenDelete, Delete, DeleteDiskOfBuild,
+)  # fmt: skip
+
+SCENARIOS: list[Scenario] = [
+    Build(), BuildElsewhere(), Delete(), BuildThenDelete(), DeleteDiskOfBuild(),
+]  # fmt: skip
