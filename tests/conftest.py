@@ -7,6 +7,8 @@ import pytest
 
 from tests.cloud import Local
 
+pytest_plugins = ("tests.servers.fixtures",)
+
 CHEAP = {"ONESTACK_IDENTITY_PASSWORD_HASH_ROUNDS": "4"}
 
 

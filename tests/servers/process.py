@@ -77,7 +77,8 @@ class Process:
         while not is_ready():
             if self.running.poll() is not None or time.monotonic() > deadline:
                 self.kill()
-                raise ServerFailed(f"{self.name} did not start:\n{self.log.read_text()[-2000:]}")
+                output = self.log.read_text(errors="replace")[-2000:]
+                raise ServerFailed(f"{self.name} did not start:\n{output}")
             time.sleep(0.03)
 
     def run(self, timeout_s: float = 60.0) -> None:

@@ -1,6 +1,7 @@
 """RabbitMQ in a temporary folder, with an epmd of its own."""
 
 import os
+import shutil
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -82,6 +83,11 @@ class RabbitMQ:
     def kill(self) -> None:
         """Stop as in a power cut."""
         self.process.kill()
+
+    def forget(self) -> None:
+        """Lose everything that was durable, as a broker does whose disk was replaced."""
+        for path in (self.folder.path / "data").iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def __enter__(self) -> Self:
         try:

@@ -6,6 +6,7 @@ under the same message id, so that its receiver runs it once.
 """
 
 import asyncio
+import logging
 import os
 import socket
 import ssl
@@ -47,6 +48,7 @@ T = TypeVar("T")
 CONNECT_S = 10.0
 CONFIRM_S = 10.0
 ATTACH_S = 5.0
+SETTLE_S = 5.0
 GRACE_S = 5.0
 HEARTBEAT_S = 10
 RETRY_MIN_S = 0.1
@@ -60,6 +62,7 @@ HEARD_AT_ONCE = 100
 
 NOTIFICATIONS = "onestack.notifications"
 DOORBELLS = "onestack.doorbells"
+LIBRARIES = ("aiormq", "aio_pika")
 FAILED = "failure"
 DONE = "result"
 LOST = (AMQPError, ChannelInvalidStateError, OSError, TimeoutError)
@@ -69,7 +72,7 @@ LOST = (AMQPError, ChannelInvalidStateError, OSError, TimeoutError)
 class _Served:
     """An address that this process serves, across connections."""
 
-    address: str
+    name: str
     peer: Peer
     threads: ThreadPoolExecutor
 
@@ -79,7 +82,7 @@ class _Heard:
     """A subscription of this process, across connections."""
 
     exchange: str
-    topic: str
+    name: str
     told: Callable[[str, bytes], None]
     threads: ThreadPoolExecutor
 
@@ -92,8 +95,9 @@ class _Session:
     lost: "asyncio.Future[None]"
     calls: AbstractExchange
     exchanges: dict[str, AbstractExchange]
+    settled_at: float
     replies: str = ""
-    attached: set[object] = field(default_factory=set)
+    attached: "dict[_Served | _Heard, asyncio.Task[None]]" = field(default_factory=dict)
     consumers: list[tuple[AbstractQueue, str]] = field(default_factory=list)
 
     def lose(self, *_: object) -> None:
@@ -101,25 +105,33 @@ class _Session:
             self.lost.set_result(None)
 
     async def channel(self, at_once: int) -> AbstractChannel:
-        """A channel of its own for a consumer; a session without one of its channels is lost."""
+        """A channel for a consumer of its own."""
         channel = await self.connection.channel()
         await channel.set_qos(prefetch_count=at_once)
-        channel.close_callbacks.add(self.lose)
-        (await channel.get_underlay_channel()).on_consumer_cancel_callbacks.add(self.lose)
         return channel
 
     async def consume(
-        self, queue: AbstractQueue, told: Callable[[AbstractIncomingMessage], Awaitable[None]]
+        self,
+        channel: AbstractChannel,
+        queue: AbstractQueue,
+        told: Callable[[AbstractIncomingMessage], Awaitable[None]],
     ) -> None:
         self.consumers.append((queue, await queue.consume(told)))
+        # A session that lost one of its consumers starts again from the beginning.
+        channel.close_callbacks.add(self.lose)
+        (await channel.get_underlay_channel()).on_consumer_cancel_callbacks.add(self.lose)
 
 
 class Rabbit:
     """A transport through the broker at `url` (amqp:// or amqps://, whose host is verified)."""
 
-    def __init__(self, url: str, threads_per_address: int = 8) -> None:
+    def __init__(self, url: str, threads_per_address: int = 8, queue_max: int = QUEUE_MAX) -> None:
         self.url, self.tls = broker_url(url)
+        for name in LIBRARIES:
+            # What breaks is said once, below, and without a traceback of the library's insides.
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         self.threads_per_address = threads_per_address
+        self.queue_max = queue_max
         self.trouble: str | None = "not connected yet"
         self._served: list[_Served] = []
         self._heard: list[_Heard] = []
@@ -128,6 +140,7 @@ class Rabbit:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._deliveries: set[asyncio.Task[Any]] = set()
         self._session: _Session | None = None
+        self._was_connected = False
         self._closed = False
         self._loop = asyncio.new_event_loop()
         self._up = asyncio.Event()
@@ -227,7 +240,7 @@ class Rabbit:
             delay_s = min(2 * delay_s, RETRY_MAX_S)
 
     async def _one_session(self) -> None:
-        """Connect, take up everything that this process serves and hears, and stay until lost."""
+        """Connect, take up what this process serves and hears, and stay until the line breaks."""
         connection = await aio_pika.connect(
             self.url,
             timeout=CONNECT_S,
@@ -236,7 +249,13 @@ class Rabbit:
         )
         try:
             session = await self._open(connection)
+            attaching = [self._attached(session, served) for served in self._served]
+            attaching += [self._attached(session, each) for each in self._heard]
+            if attaching:
+                # Who calls a peer of this very process finds it served.
+                await asyncio.wait(attaching, timeout=ATTACH_S)
             self._session, self.trouble = session, None
+            self._was_connected = True
             self._up.set()
             log.info("bus connected", broker=self._broker)
             await session.lost
@@ -260,6 +279,8 @@ class Rabbit:
                 NOTIFICATIONS: await channel.declare_exchange(NOTIFICATIONS, kind, durable=True),
                 DOORBELLS: await channel.declare_exchange(DOORBELLS, kind, durable=True),
             },
+            # Peers of a broker that lost its memory need a moment to declare their queues again.
+            settled_at=self._loop.time() + SETTLE_S if self._was_connected else 0.0,
         )
         session.lost.add_done_callback(self._drop)
         connection.close_callbacks.add(session.lose)
@@ -267,29 +288,37 @@ class Rabbit:
         replies = await channel.declare_queue(exclusive=True)
         await replies.consume(self._take_reply, no_ack=True)
         session.replies = replies.name
-        for served in self._served:
-            await self._attach(session, served)
-        for each in self._heard:
-            await self._attach(session, each)
         return session
 
+    def _attached(self, session: _Session, each: _Served | _Heard) -> "asyncio.Task[None]":
+        """The task that takes something up on a connection; there is one for each."""
+        if each not in session.attached:
+            session.attached[each] = self._start(self._attach(session, each))
+        return session.attached[each]
+
     async def _attach(self, session: _Session, each: _Served | _Heard) -> None:
-        if each in session.attached:
-            return
-        session.attached.add(each)
-        if isinstance(each, _Served):
-            await self._attach_served(session, each)
-        else:
-            await self._attach_heard(session, each)
+        """Try until it is taken up: a queue in trouble must not hold up the others."""
+        while not session.lost.done():
+            try:
+                async with asyncio.timeout(ATTACH_S):
+                    if isinstance(each, _Served):
+                        await self._attach_served(session, each)
+                    else:
+                        await self._attach_heard(session, each)
+                return
+            except LOST as error:
+                reason = f"{type(error).__name__}: {error}"
+                log.warning("bus: queue not usable", queue=each.name, reason=reason)
+            await asyncio.wait((session.lost,), timeout=RETRY_MAX_S)
 
     async def _attach_served(self, session: _Session, served: _Served) -> None:
         channel = await session.channel(self.threads_per_address)
         queue = await channel.declare_queue(
-            served.address,
+            served.name,
             durable=True,
             arguments={
                 "x-queue-type": "quorum",
-                "x-max-length": QUEUE_MAX,
+                "x-max-length": self.queue_max,
                 "x-overflow": "reject-publish",
                 "x-expires": QUEUE_IDLE_S * 1000,
                 "x-delivery-limit": DELIVERIES_MAX,
@@ -299,7 +328,7 @@ class Rabbit:
         async def told(message: AbstractIncomingMessage) -> None:
             await self._tracked(self._answer(session, served, message))
 
-        await session.consume(queue, told)
+        await session.consume(channel, queue, told)
 
     async def _attach_heard(self, session: _Session, each: _Heard) -> None:
         rings = each.exchange == DOORBELLS
@@ -310,15 +339,15 @@ class Rabbit:
             "x-overflow": "drop-head",
         }
         queue = await channel.declare_queue(exclusive=True, arguments=arguments)
-        await queue.bind(session.exchanges[each.exchange], each.topic)
+        await queue.bind(session.exchanges[each.exchange], each.name)
 
         async def told(message: AbstractIncomingMessage) -> None:
             await self._tracked(self._tell(each, message))
 
-        await session.consume(queue, told)
+        await session.consume(channel, queue, told)
         if rings:
             # A doorbell may have rung while nobody could hear it.
-            each.threads.submit(each.told, each.topic, b"")
+            each.threads.submit(each.told, each.name, b"")
 
     async def _connected(self) -> _Session:
         while self._session is None:
@@ -328,16 +357,12 @@ class Rabbit:
     async def _add(self, many: list[Any], each: _Served | _Heard) -> None:
         """Take something up now, or when the broker can be reached."""
         many.append(each)
-        session = None
         try:
             async with asyncio.timeout(ATTACH_S):
-                session = await self._connected()
-                await self._attach(session, each)
-        except LOST as error:
-            if session is not None:
-                session.lose()
-            reason = self.trouble or f"{type(error).__name__}: {error}"
-            log.warning("bus not connected: will serve later", broker=self._broker, reason=reason)
+                await asyncio.shield(self._attached(await self._connected(), each))
+        except TimeoutError:
+            reason = self.trouble or "its queue is not usable"
+            log.warning("bus: will serve later", queue=each.name, reason=reason)
 
     async def _shut(self) -> None:
         """Take no more work, give what runs a moment to be answered, then let go."""
@@ -385,10 +410,10 @@ class Rabbit:
                     message = _message(
                         payload, headers, type=method, reply_to=session.replies, expiration=left_s
                     )
-                    await self._publish(session, "", address, message)
-                    await asyncio.wait(
-                        (reply, session.lost), return_when=asyncio.FIRST_COMPLETED
-                    )  # fmt: skip
+                    if await self._publish(session, "", address, message):
+                        await asyncio.wait(
+                            (reply, session.lost), return_when=asyncio.FIRST_COMPLETED
+                        )
                     if reply.done():
                         return reply.result()
         except TimeoutError:
@@ -412,14 +437,17 @@ class Rabbit:
     async def _publish(
         self, session: _Session, exchange: str, key: str, message: aio_pika.Message
     ) -> bool:
-        """Publish once; when the connection is lost meanwhile, wait until it is known to be."""
+        """Publish once, and say whether the broker has it; if not, it is worth trying again."""
         target = session.exchanges[exchange] if exchange else session.calls
         try:
             await target.publish(message, key, mandatory=not exchange)
         except PublishError:
+            if self._loop.time() < session.settled_at:
+                await asyncio.sleep(RETRY_MIN_S)
+                return False
             raise AgentUnreachable(f"{key} is not served by anyone") from None
         except DeliveryError:
-            raise AgentBusy(f"the queue of {key} is full; it holds {QUEUE_MAX} messages") from None
+            raise AgentBusy(f"too many messages wait for {key} already") from None
         except LOST:
             session.lose()
             await asyncio.sleep(0)
@@ -461,7 +489,7 @@ class Rabbit:
         self, session: _Session, served: _Served, message: AbstractIncomingMessage
     ) -> None:
         if not message.message_id or not message.type:
-            log.warning("a message that is no call was thrown away", address=served.address)
+            log.warning("a message that is no call was thrown away", address=served.name)
             await message.reject(requeue=False)
             return
         answer, is_new = served.peer.admit(message.message_id)
@@ -478,11 +506,12 @@ class Rabbit:
                     type=FAILED if found.failed else DONE,
                     correlation_id=message.message_id,
                 )
-                await session.calls.publish(reply, message.reply_to, mandatory=False)
+                async with asyncio.timeout(CONFIRM_S):
+                    await session.calls.publish(reply, message.reply_to, mandatory=False)
             await message.ack()
         except LOST as error:
             # The broker delivers the message again, and the kept answer goes out then.
-            log.warning("an answer was not sent", address=served.address, reason=str(error))
+            log.warning("an answer was not sent", address=served.name, reason=str(error))
 
     async def _tell(self, each: _Heard, message: AbstractIncomingMessage) -> None:
         await self._loop.run_in_executor(
