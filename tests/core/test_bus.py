@@ -29,6 +29,7 @@ from onestack.core.bus import (
 from onestack.core.bus_rabbit import Rabbit
 from onestack.core.contract import contract
 from onestack.core.holding import holding
+from tests.servers.waiting import soon
 
 Connect = Callable[[], Bus]
 
@@ -110,15 +111,6 @@ def remote(connect: Connect, address: str, host: Host) -> Hypervisor:
     """A hypervisor on the other side of the bus."""
     connect().serve(address, host, Hypervisor)
     return connect().remote(Hypervisor, address, timeout_s=20)
-
-
-def soon(check: Callable[[], object], timeout_s: float = 10) -> bool:
-    deadline = time.monotonic() + timeout_s
-    while not check():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 def test_a_call_and_its_answer(remote: Hypervisor, host: Host) -> None:

@@ -13,10 +13,11 @@ import pytest
 from onestack.core import clock, log
 from onestack.core.bus import AgentBusy, AgentTimeout, Bus, agent_address
 from onestack.core.bus_rabbit import Rabbit
-from tests.core.test_bus import Host, Hypervisor, soon
+from tests.core.test_bus import Host, Hypervisor
 from tests.servers.certificates import certificate_for
 from tests.servers.process import free_ports
 from tests.servers.rabbitmq import RabbitMQ
+from tests.servers.waiting import soon
 
 Connect = Callable[..., Bus]
 

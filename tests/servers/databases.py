@@ -30,6 +30,16 @@ class SqliteDatabases:
             for leftover in self.folder.glob(f"{path.name}*"):
                 leftover.unlink()
 
+    @contextmanager
+    def empty(self) -> Iterator[str]:
+        """A database without the schema."""
+        path = self.folder / f"{next(self._numbers)}.db"
+        try:
+            yield f"sqlite:///{path}"
+        finally:
+            for leftover in self.folder.glob(f"{path.name}*"):
+                leftover.unlink()
+
 
 class PostgresDatabases:
     """Databases of one server, each copied from the template by the server."""
@@ -45,8 +55,19 @@ class PostgresDatabases:
 
     @contextmanager
     def fresh(self) -> Iterator[str]:
+        with self._made("TEMPLATE template_schema") as url:
+            yield url
+
+    @contextmanager
+    def empty(self) -> Iterator[str]:
+        """A database without the schema."""
+        with self._made("TEMPLATE template0") as url:
+            yield url
+
+    @contextmanager
+    def _made(self, how: str) -> Iterator[str]:
         name = f"test_{next(self._numbers)}"
-        self._connection.execute(f"CREATE DATABASE {name} TEMPLATE template_schema")
+        self._connection.execute(f"CREATE DATABASE {name} {how}")
         try:
             yield self.server.url(name)
         finally:

@@ -84,12 +84,25 @@ def postgres_databases(postgres: Postgres, database_schema: Schema) -> Iterator[
     databases.close()
 
 
-@pytest.fixture
-def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The URL of a database with the schema, for this test alone; on what the suite runs on."""
+@pytest.fixture(scope="session")
+def databases(request: pytest.FixtureRequest) -> SqliteDatabases | PostgresDatabases:
+    """Databases of the kind that the suite runs on."""
     kind = "sqlite_databases" if DATABASE == "sqlite" else "postgres_databases"
-    databases: SqliteDatabases | PostgresDatabases = request.getfixturevalue(kind)
+    found: SqliteDatabases | PostgresDatabases = request.getfixturevalue(kind)
+    return found
+
+
+@pytest.fixture
+def database_url(databases: SqliteDatabases | PostgresDatabases) -> Iterator[str]:
+    """The URL of a database with the schema, for this test alone."""
     with databases.fresh() as url:
+        yield url
+
+
+@pytest.fixture
+def empty_database_url(databases: SqliteDatabases | PostgresDatabases) -> Iterator[str]:
+    """The URL of a database without the schema, for this test alone."""
+    with databases.empty() as url:
         yield url
 
 

@@ -87,6 +87,7 @@ class Database:
         self._readers: list[Any] = []
         event.listen(self.engine, "before_cursor_execute", _before_statement)
         event.listen(self.engine, "after_cursor_execute", _after_statement)
+        event.listen(self.engine, "handle_error", _failed_statement)
 
     def session(self, write: bool = True) -> Session:
         """A session; one that may write takes the writer's lock of SQLite when it begins."""
@@ -102,7 +103,14 @@ class Database:
         """The committed revision of a topic, by the cheapest statement that there is."""
         _note("SELECT value FROM revisions")
         with trace.span("sql", "revision"):
-            row = self._reader().execute(self._revision_statement, (topic,)).fetchone()
+            reader = self._reader()
+            try:
+                row = reader.execute(self._revision_statement, (topic,)).fetchone()
+            except Exception:
+                if not getattr(reader, "closed", False):
+                    raise
+                # The server dropped the connection while it was idle: a new one, once.
+                row = self._reader().execute(self._revision_statement, (topic,)).fetchone()
         return int(row[0]) if row else 0
 
     @property
@@ -185,6 +193,11 @@ def _after_statement(
         trace.end(context.span)
 
 
+def _failed_statement(problem: Any) -> None:
+    context = problem.execution_context
+    trace.end(getattr(context, "span", None), type(problem.original_exception).__name__)
+
+
 @event.listens_for(Session, "before_flush")
 def _bump_changed(session: Session, _context: Any, _instances: Any) -> None:
     for record in (*session.new, *session.dirty, *session.deleted):
@@ -202,5 +215,6 @@ def _bump_mass_change(state: Any) -> None:
 
 @event.listens_for(Session, "after_transaction_end")
 def _forget_bumps(session: Session, transaction: Any) -> None:
-    if transaction.parent is None:
+    # What a savepoint takes back may hold a bump, and the next change must bump again.
+    if transaction.parent is None or transaction.nested:
         session.info.pop("bumped", None)
