@@ -101,6 +101,22 @@ def test_a_change_needs_the_password_and_nothing_else(local: Local) -> None:
     assert change_password(local, {"id": "0" * 32}, PASSWORD, "x").status == 401
 
 
+def test_of_two_changes_at_once_one_counts(local: Local) -> None:
+    user = make_user(local, "pw-two")
+    path = f"/identity/v3/users/{user['id']}/password"
+
+    async def ask(new: str) -> int:
+        body = {"user": {"original_password": PASSWORD, "password": new}}
+        return (await local._ask("POST", path, json.dumps(body).encode(), {})).status
+
+    async def ask_all() -> list[int]:
+        return await asyncio.gather(*(ask(f"new {number}") for number in range(4)))
+
+    statuses = local.loop.run_until_complete(ask_all())
+    assert sorted(statuses) == [204, 401, 401, 401]
+    assert sign_in(local, user, f"new {statuses.index(204)}").status == 201
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -3,7 +3,10 @@
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
+from onestack.core.db import Database
+from onestack.core.event import EventRecord
 from tests.cloud import As, Local
 from tests.identity.people import PASSWORD, being, make_domain, make_user, persona, sign_in
 
@@ -244,3 +247,23 @@ def test_what_a_deleted_user_had_goes_with_it(local: Local) -> None:
     assert local.admin.get(f"/groups/{group['id']}/users")["users"] == []
     again = make_user(local, "u-gone")
     assert local.admin.get(f"/users/{again['id']}/groups")["groups"] == []
+
+
+def test_changes_are_reported(local: Local) -> None:
+    made = make_user(local, "u-events")
+    path = f"/users/{made['id']}"
+    local.admin.patch(path, {"user": {"email": "x"}})
+    local.admin.delete(path)
+    with local.cloud.get(Database).transaction(write=False) as session:
+        names = select(EventRecord.name).where(
+            EventRecord.payload["resource_info"].as_string() == made["id"]
+        )
+        found = list(session.scalars(names.order_by(EventRecord.id)))
+    assert found == ["identity.user.created", "identity.user.updated", "identity.user.deleted"]
+
+
+@pytest.mark.parametrize("body", [None, [], "x", 1, {}, {"user": None}, {"user": []}, {"u": {}}])
+def test_what_is_no_user_is_refused(local: Local, body: Any) -> None:
+    path = f"/users/{make_user(local, 'u-shape')['id']}" if body is None else "/users/x"
+    local.admin.post("/users", body, status=400)
+    assert local.admin.ask("PATCH", path, body).status == 400

@@ -195,6 +195,7 @@ def check_member(ctx: Context, group_id: str, user_id: str) -> None:
 def add_member(ctx: Context, group_id: str, user_id: str) -> None:
     """Put a user into a group; one who is in it already stays."""
     _permitted_both(ctx, group_id, user_id)
+    ctx.session.get(UserRecord, user_id, with_for_update=True)  # two requests at once take turns
     if ctx.session.get(MembershipRecord, (user_id, group_id)) is None:
         ctx.session.add(MembershipRecord(user_id=user_id, group_id=group_id))
         _emit_membership(ctx, "added", group_id, user_id)

@@ -38,8 +38,8 @@ def change(ctx: Context, user_id: str, body: PasswordChange) -> None:
     passwords.refuse_haste(ctx, earlier[0])
     passwords.refuse_reuse(ctx, body.password, earlier)
     new = passwords.hashed(ctx, body.password)
+    current = ctx.session.get(UserRecord, user_id, with_for_update=True)
     newest = passwords.recent(ctx.session, user_id, 1)
-    current = ctx.session.get(UserRecord, user_id)
     if current is None or not newest or newest[0].id != earlier[0].id:
         raise Unauthorized  # somebody was faster: the original password is not right any more
     passwords.store(ctx, current, new, is_self_service=True)
