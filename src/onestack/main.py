@@ -110,6 +110,10 @@ def _identity(cloud: Cloud, keys: Path) -> None:
     cloud.put(tokens)
     cloud.put(AuthenticatorSlot(tokens))
     cloud.put(identity.Hashing())
+    secrets = identity.KeyRepository(keys / "credential", settings.fernet_keys_max)
+    cloud.put(identity.CredentialKeys(secrets))
+    receipts = identity.KeyRepository(keys / "receipt", settings.fernet_keys_max)
+    cloud.put(identity.ReceiptKeys(receipts))
 
 
 def _bootstrap(cloud: Cloud, data: Path, base_url: str) -> None:

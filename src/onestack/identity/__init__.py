@@ -1,13 +1,26 @@
 """Identity: who one is, what one may do, and where everything answers."""
 
 from onestack.core.api import Service
-from onestack.identity import discovery, domain_config, domains, groups, policies
+from onestack.identity import (
+    access_rules,
+    discovery,
+    domain_config,
+    domains,
+    ec2,
+    groups,
+    policies,
+)
+from onestack.identity.application_credentials import create as application_credential
+from onestack.identity.application_credentials import keep as application_credentials
 from onestack.identity.assignments import grant as grants
 from onestack.identity.assignments import grant_on_system as system_grants
 from onestack.identity.assignments import list as role_assignments
 from onestack.identity.auth import scopes
+from onestack.identity.auth.receipts import ReceiptKeys
 from onestack.identity.bootstrap import Account, Offer, bootstrap
 from onestack.identity.catalog import endpoint_groups, endpoints, filters, regions, services
+from onestack.identity.credential_keys import CredentialKeys
+from onestack.identity.credentials import operations as credentials
 from onestack.identity.keys import JwsKeys, KeyRepository
 from onestack.identity.limits import limits
 from onestack.identity.limits import registered as registered_limits
@@ -58,6 +71,11 @@ SERVICE = Service(
         role_assignments.api,
         lend.api,
         trusts.api,
+        application_credential.api,
+        application_credentials.api,
+        access_rules.api,
+        credentials.api,
+        ec2.api,
         regions.api,
         services.api,
         endpoints.api,
@@ -72,6 +90,7 @@ SERVICE = Service(
 __all__ = [
     "SERVICE",
     "Account",
+    "CredentialKeys",
     "FernetCodec",
     "Hashing",
     "IdentitySettings",
@@ -79,6 +98,7 @@ __all__ = [
     "JwsKeys",
     "KeyRepository",
     "Offer",
+    "ReceiptKeys",
     "Tokens",
     "bootstrap",
 ]

@@ -22,8 +22,7 @@ class IdentityStyle:
         }
         if error.hint:
             body["hint"] = error.hint
-        body.update(getattr(error, "members", {}))
-        return {"error": body}
+        return {"error": body, **getattr(error, "members", {})}
 
     def page(self, key: str, page: Page[Any], request: Request) -> dict[str, Any]:
         following = None

@@ -12,7 +12,13 @@ from onestack.core.api import PUBLIC, Operations, Raw
 from onestack.core.context import Context
 from onestack.core.errors import BadRequest, Unauthorized
 from onestack.core.shapes import Shape
-from onestack.identity.auth import password, token
+from onestack.identity.auth import (
+    application_credential,
+    multi_factor,
+    password,
+    token,
+    totp_proof,
+)
 from onestack.identity.auth.proof import Proof
 from onestack.identity.settings import IdentitySettings
 from onestack.identity.tokens.codec import Claims
@@ -28,6 +34,8 @@ Method = Callable[[Context, dict[str, Any]], Proof]
 METHODS: dict[str, Method] = {
     "password": password.prove,
     "token": token.prove,
+    "totp": totp_proof.prove,
+    "application_credential": application_credential.prove,
 }
 
 
@@ -64,15 +72,15 @@ def prove(ctx: Context, identity: dict[str, Any]) -> Proof:
     names = identity.get("methods")
     if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
         raise BadRequest("Expecting to find methods in identity: a list of names.")
-    proofs = []
-    for name in dict.fromkeys(names):
+    proofs = {}
+    for name in multi_factor.in_order(dict.fromkeys(names)):
         given = identity.get(name)
         if name not in METHODS:
             raise MethodUnknown
         if not isinstance(given, dict):
             raise BadRequest(f"Expecting to find {name} in identity.")
-        proofs.append(METHODS[name](ctx, given))
-    return _agreed(proofs)
+        proofs[name] = METHODS[name](ctx, given)
+    return multi_factor.completed(ctx, _agreed([proofs[name] for name in dict.fromkeys(names)]))
 
 
 def issued(ctx: Context, proof: Proof, *, with_catalog: bool = True) -> Raw:

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from onestack.core import clock
 from onestack.core.context import Caller, credentials_of
 from onestack.core.shapes import UNSET, iso
+from onestack.identity.application_credentials.delegation import delegate as application_credential
 from onestack.identity.assignments import effective
 from onestack.identity.catalog.listing import catalog
 from onestack.identity.projects.record import ProjectRecord
@@ -21,7 +22,10 @@ from onestack.identity.trusts.delegation import delegate as trust
 from onestack.identity.users.record import PasswordRecord, UserRecord
 
 # What lends rights, by the claim that names it; each function lives with its noun.
-DELEGATES: tuple[tuple[str, Delegate], ...] = (("trust_id", trust),)
+DELEGATES: tuple[tuple[str, Delegate], ...] = (
+    ("trust_id", trust),
+    ("application_credential_id", application_credential),
+)
 
 
 @dataclass(slots=True)

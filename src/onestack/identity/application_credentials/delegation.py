@@ -1,0 +1,45 @@
+"""What a token by application credential stands for now."""
+
+from sqlalchemy.orm import Session
+
+from onestack.core import clock
+from onestack.core.context import AccessRule
+from onestack.identity.application_credentials.record import (
+    ApplicationCredentialRecord,
+    roles_of,
+    rules_of,
+)
+from onestack.identity.assignments import effective
+from onestack.identity.tokens.codec import Claims
+from onestack.identity.tokens.delegation import Delegation, TokenVoid
+
+
+def delegate(session: Session, claims: Claims) -> Delegation:
+    """The user of the credential, with those of its roles that the user has still."""
+    record = session.get(ApplicationCredentialRecord, claims.application_credential_id)
+    if record is None or (record.expires_at is not None and record.expires_at <= clock.now()):
+        raise TokenVoid("application credential")
+    if (record.user_id, record.project_id) != (claims.user_id, claims.project_id):
+        raise TokenVoid("application credential of others")
+    lent = {role.id for role in roles_of(session, record.id)}
+    restricted = not record.unrestricted
+    member: dict[str, object] = {"id": record.id, "name": record.name, "restricted": restricted}
+    caller: dict[str, object] = {
+        "application_credential_id": record.id,
+        "is_restricted": restricted,
+    }
+    if record.has_access_rules:
+        rules = rules_of(session, record.id)
+        member["access_rules"] = [
+            {"id": rule.id, "service": rule.service, "path": rule.path, "method": rule.method}
+            for rule in rules
+        ]
+        caller["access_rules"] = tuple(
+            AccessRule(rule.service, rule.method, rule.path) for rule in rules
+        )
+    return Delegation(
+        user_id=record.user_id,
+        role_ids=frozenset(effective.expand(lent, effective.implications(session))),
+        members={"application_credential": member},
+        caller=caller,
+    )

@@ -1,0 +1,1 @@
+"""Credentials: secrets of users that identity keeps, for signatures and one-time passwords."""
