@@ -82,12 +82,6 @@ def above(project_id: Given) -> Select[Any]:
     return select(chain.c.id).where(chain.c.id.is_not(None))
 
 
-def group_ids(session: Session, user_id: str) -> list[str]:
-    """The groups that the user is in."""
-    found = select(MembershipRecord.group_id).where(MembershipRecord.user_id == user_id)
-    return list(session.scalars(found))
-
-
 def expand(direct: Iterable[str], implied: Mapping[str, Iterable[str]]) -> set[str]:
     """The roles, and all that they imply, directly or through others."""
     found: set[str] = set()
@@ -107,14 +101,6 @@ def implications(session: Session) -> dict[str, list[str]]:
     for record in session.scalars(select(ImpliedRoleRecord).order_by(*order)):
         found.setdefault(record.prior_role_id, []).append(record.implied_role_id)
     return found
-
-
-def named(session: Session, role_ids: Iterable[str]) -> Roles:
-    """The roles with their names; roles of a domain only ever imply others, and are left out."""
-    found = select(RoleRecord.id, RoleRecord.name).where(
-        RoleRecord.id.in_(set(role_ids)), RoleRecord.domain_id == ""
-    )
-    return tuple((row.id, row.name) for row in session.execute(found.order_by(RoleRecord.name)))
 
 
 def _read(
