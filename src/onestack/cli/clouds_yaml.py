@@ -21,7 +21,6 @@ DEFAULT_NAMES = (NAME, f"{NAME}-{ADMIN}")
 BEGIN = "# onestack begin "
 END = "# onestack end "
 BACKUP_SUFFIX = ".before-onestack"
-EMPTY = ("", "~", "null", "Null", "NULL")
 SUFFIXES = (".yaml", ".yml", ".json")
 
 
@@ -183,11 +182,12 @@ def _place(text: str, path: Path) -> tuple[int, int, str]:
         raise _not_editable(path)
     for key, value in root.value:
         if key.value == "clouds":
-            if isinstance(value, yaml.ScalarNode) and value.value in EMPTY:
+            if isinstance(value, yaml.ScalarNode) and not value.value:
                 return _line_end(text, max(key.end_mark.index, value.end_mark.index)), 2, ""
             if not isinstance(value, yaml.MappingNode) or value.flow_style:
                 raise _not_editable(path)
-            return _line_end(text, _content_end(value)), value.start_mark.column, ""
+            at = _behind_mark(text, _line_end(text, _content_end(value)))
+            return at, value.start_mark.column, ""
     return len(text), 2, "clouds:\n"
 
 
@@ -200,6 +200,12 @@ def _content_end(node: Any) -> int:
     # An alias carries the marks of what it stands for, which lie before its key.
     parts = last if isinstance(last, tuple) else (last,)
     return max(_content_end(part) for part in parts)
+
+
+def _behind_mark(text: str, at: int) -> int:
+    """Past the comment that ends another cloud's block: blocks follow, and never nest."""
+    line, newline, _ = text[at:].partition("\n")
+    return at + len(line + newline) if line.strip().startswith(END) else at
 
 
 def _line_end(text: str, at: int) -> int:
