@@ -156,6 +156,7 @@ def _sqlite_engine(url: str, durable: bool) -> Engine:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {'NORMAL' if durable else 'OFF'}")
         connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA case_sensitive_like = ON")  # as PostgreSQL has it
 
     @event.listens_for(engine, "begin")
     def begin(connection: Any) -> None:

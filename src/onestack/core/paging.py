@@ -1,10 +1,23 @@
 """Lists: filters, sorting, and pages that begin after a marker."""
 
 from collections.abc import Callable
-from typing import Annotated, Any, TypeVar
+from functools import cache
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 import msgspec
-from sqlalchemy import JSON, ColumnElement, Select, String, and_, func, inspect, or_, select
+from sqlalchemy import (
+    JSON,
+    ColumnElement,
+    Select,
+    String,
+    and_,
+    asc,
+    desc,
+    false,
+    func,
+    inspect,
+    or_,
+)
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.types import TypeEngine
 
@@ -46,13 +59,17 @@ def page(
     for name, value in _filters(query):
         if hasattr(record, name):
             statement = statement.where(getattr(record, name) == value)
-    for condition in compared(ctx.request.query(), record):
+    shown = _shown(view)
+    for condition in compared(ctx.request.query(), record, shown):
         statement = statement.where(condition)
-    order = _order(query, record)
+    order = _order(query, record, shown)
     if query.marker is not None:
-        statement = statement.where(_after(ctx, record, query.marker, order))
+        found = ctx.session.scalar(statement.where(_key(record) == query.marker))
+        if found is None:
+            raise BadMarker(marker=query.marker[:80])
+        statement = statement.where(_after(found, order))
     limit = min(query.limit or PAGE_MAX, PAGE_MAX)
-    columns = [column.desc() if descends else column.asc() for column, descends in order]
+    columns = [part for column, descends in order for part in _sorted(column, descends)]
     rows: list[R] = list(ctx.session.scalars(statement.order_by(*columns).limit(limit + 1)))
     more = len(rows) > limit
     rows = rows[:limit]
@@ -60,12 +77,14 @@ def page(
     return Page([view(ctx, row) for row in rows], marker)
 
 
-def compared(given: dict[str, list[str]], record: type[Record]) -> list[ColumnElement[bool]]:
-    """Filters such as `name__contains=x` and `name__istartswith=x`, on columns of text."""
+def compared(
+    given: dict[str, list[str]], record: type[Record], shown: frozenset[str]
+) -> list[ColumnElement[bool]]:
+    """Filters such as `name__contains=x` and `name__istartswith=x`, on text that is shown."""
     found = []
     for key, values in given.items():
         name, separator, comparison = key.rpartition("__")
-        if not separator or not _is_of(record, name, String):
+        if not separator or name not in shown or not _is_of(record, name, String):
             continue
         column = getattr(record, name)
         operation = comparison.removeprefix("i")
@@ -93,7 +112,9 @@ def _filters(query: PageQuery) -> list[tuple[str, Any]]:
     ]
 
 
-def _order(query: PageQuery, record: type[Record]) -> list[tuple[InstrumentedAttribute[Any], bool]]:
+def _order(
+    query: PageQuery, record: type[Record], shown: frozenset[str]
+) -> list[tuple[InstrumentedAttribute[Any], bool]]:
     """The columns to sort by, and whether each descends; the key always decides at last."""
     wanted: list[tuple[str, str]] = []
     if query.sort is not None:
@@ -105,10 +126,10 @@ def _order(query: PageQuery, record: type[Record]) -> list[tuple[InstrumentedAtt
         wanted.append((name, directions[index] if index < len(directions) else "asc"))
     if len(wanted) > SORTS_MAX:
         raise BadRequest(f"At most {SORTS_MAX} sort keys are allowed.")
-    mapper = inspect(record)
+    columns = inspect(record).column_attrs
     order = []
     for name, direction in wanted:
-        is_sortable = name in mapper.column_attrs and not _is_of(record, name, JSON)
+        is_sortable = name in shown and name in columns and not _is_of(record, name, JSON)
         if not is_sortable or direction not in ("asc", "desc"):
             raise BadRequest(f"Cannot sort by {name[:80]!r} {direction[:8]!r}.")
         order.append((getattr(record, name), direction == "desc"))
@@ -118,23 +139,41 @@ def _order(query: PageQuery, record: type[Record]) -> list[tuple[InstrumentedAtt
     return order
 
 
+def _sorted(column: InstrumentedAttribute[Any], descends: bool) -> tuple[Any, ...]:
+    """How to sort by a column; what has no value comes last, or first when it descends."""
+    direct = desc if descends else asc
+    return (direct(column.is_(None)), direct(column)) if _is_nullable(column) else (direct(column),)
+
+
 def _after(
-    ctx: Context,
-    record: type[R],
-    marker: str,
-    order: list[tuple[InstrumentedAttribute[Any], bool]],
+    found: Record, order: list[tuple[InstrumentedAttribute[Any], bool]]
 ) -> ColumnElement[bool]:
-    """The rows behind the marker's row in this order."""
-    found = ctx.session.scalar(select(record).where(_key(record) == marker))
-    if found is None:
-        raise BadMarker(marker=marker[:80])
+    """The rows behind this one in this order."""
     alternatives = []
     equal: list[ColumnElement[bool]] = []
     for column, descends in order:
         value = getattr(found, column.key)
-        alternatives.append(and_(*equal, column < value if descends else column > value))
-        equal.append(column == value)
+        alternatives.append(and_(*equal, _behind(column, value, descends)))
+        equal.append(column.is_(None) if value is None else column == value)
     return or_(*alternatives)
+
+
+def _behind(column: InstrumentedAttribute[Any], value: Any, descends: bool) -> ColumnElement[bool]:
+    if value is None:
+        return column.is_not(None) if descends else false()
+    behind: ColumnElement[bool] = column < value if descends else column > value
+    return or_(behind, column.is_(None)) if _is_nullable(column) and not descends else behind
+
+
+def _is_nullable(column: InstrumentedAttribute[Any]) -> bool:
+    return bool(column.property.columns[0].nullable)
+
+
+@cache
+def _shown(view: Callable[..., Any]) -> frozenset[str]:
+    """The attributes that a view shows: a list is filtered and sorted by nothing else."""
+    shape = get_type_hints(view)["return"]
+    return frozenset(each.name for each in msgspec.structs.fields(shape))
 
 
 def _is_of(record: type[Record], name: str, kind: type[TypeEngine[Any]]) -> bool:

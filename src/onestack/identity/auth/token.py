@@ -39,7 +39,7 @@ def prove(ctx: Context, given: dict[str, Any]) -> Proof:
         }
     return Proof(
         claims.user_id,
-        claims.methods,
+        tuple(dict.fromkeys((*claims.methods, "token"))),
         expires_at=claims.expires_at,
         audit_chain=(claims.audit_ids[-1],),
         claims=kept,
