@@ -13,12 +13,11 @@ from onestack.core import clock
 from onestack.identity.assignments.record import SYSTEM, AssignmentRecord
 from onestack.identity.catalog.record import EndpointRecord, RegionRecord, ServiceRecord
 from onestack.identity.passwords import hash_password
-from onestack.identity.projects.record import ProjectRecord
+from onestack.identity.projects.record import DEFAULT_DOMAIN, ProjectRecord
 from onestack.identity.roles.record import ImpliedRoleRecord, RoleRecord
 from onestack.identity.settings import IdentitySettings
 from onestack.identity.users.record import PasswordRecord, UserRecord
 
-DEFAULT_DOMAIN = "default"
 CHAIN = ("admin", "manager", "member", "reader")
 INTERFACES = ("public", "internal", "admin")
 OURS = UUID("9b3b6a1e-52a5-4b3c-9f0e-6f1f5d1c7a10")

@@ -7,7 +7,9 @@ from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
 from onestack.core.context import Context
 from onestack.core.db import Record
-from onestack.core.errors import BadRequest, NotFound
+from onestack.core.errors import NotFound
+
+DEFAULT_DOMAIN = "default"
 
 
 class ProjectRecord(Record):
@@ -92,8 +94,4 @@ def ancestors(session: Session, record: ProjectRecord) -> list[ProjectRecord]:
 
 def owning_domain(ctx: Context) -> str:
     """The domain that something belongs to when the request does not say: the token's."""
-    caller = ctx.caller
-    domain_id = caller.domain_id or caller.project_domain_id
-    if domain_id is None:
-        raise BadRequest("Expecting to find domain_id in the request: the token has no domain.")
-    return domain_id
+    return ctx.caller.domain_id or ctx.caller.project_domain_id or DEFAULT_DOMAIN
