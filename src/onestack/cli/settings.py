@@ -55,7 +55,7 @@ def database(folder: Folder) -> Iterator["Database"]:
         yield opened
     except OperationalError as error:
         raise Failure(
-            "the database does not answer",
+            "the database could not do that",
             why=str(error.orig).strip(),
             next_step=f"onestack doctor{folder.option}",
         ) from None
