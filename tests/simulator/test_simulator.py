@@ -7,6 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.servers.fixtures import (  # noqa: F401 - fixtures
+    DATABASE,
+    database_schema,
+    postgres,
+    postgres_databases,
+    sqlite_databases,
+)
 from tests.simulator import simulation
 from tests.simulator.scenario import Scenario
 from tests.simulator.scenarios import SCENARIOS
@@ -18,10 +25,12 @@ each_scenario = pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda each: 
 
 
 @pytest.fixture(scope="module")
-def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
-    found = Ground(f"sqlite:///{tmp_path_factory.mktemp('simulator')}/cloud.db")
-    yield found
-    found.close()
+def ground(request: pytest.FixtureRequest) -> Iterator[Ground]:
+    databases = request.getfixturevalue(f"{DATABASE.removesuffix('ql')}_databases")
+    with databases.fresh() as url:
+        found = Ground(url)
+        yield found
+        found.close()
 
 
 @each_scenario

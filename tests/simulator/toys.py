@@ -1,4 +1,4 @@
-"""A toy cloud: machines with disks, and hosts that keep both; small, yet with all that can go wrong."""
+"""A toy cloud: machines with disks, and hosts that keep both; enough for all that can go wrong."""
 
 from typing import ClassVar
 
@@ -84,7 +84,7 @@ class CreateMachine(Flow[Machine]):
     event = "toy.machine.create"
     deadline_s = 7200.0
     disk_gb: int = 0
-    tried: list[str] = []  # noqa: RUF012 - the start of a flow's state, copied for each
+    tried: list[str] = []
 
     @step(shows="scheduling")
     def schedule(self) -> Next:

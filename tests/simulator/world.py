@@ -161,7 +161,7 @@ class World:
         while self.mail:
             try:
                 self._deliver(self.mail.pop())
-            except Exception:  # noqa: BLE001, S112 - nobody waits for this answer any more
+            except Exception:  # noqa: S112 - nobody waits for this answer any more
                 continue
 
     # What is done with it

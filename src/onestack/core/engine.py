@@ -4,10 +4,10 @@ import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import msgspec
-from sqlalchemy import ColumnElement, delete, func, select, update
+from sqlalchemy import Executable, Table, bindparam, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from onestack.core import clock, doorbell, fence, flow_record, log, trace
@@ -35,6 +35,25 @@ STEPS_MAX = 100_000
 BACKOFF_S = 1.0
 BACKOFF_MAX_S = 300.0
 SPREAD_S = 60.0
+
+
+# Built once: what a step costs is mostly the building of its statements.
+_FLOWS = cast(Table, FlowRecord.__table__)
+_OURS = (_FLOWS.c.id == bindparam("taken"), _FLOWS.c.fence == bindparam("drawn"))
+_DUE = (
+    select(_FLOWS)
+    .where(
+        _FLOWS.c.due_at <= bindparam("now"), _FLOWS.c.kind.in_(bindparam("kinds", expanding=True))
+    )
+    .order_by(_FLOWS.c.due_at, _FLOWS.c.started_at)
+    .limit(1)
+    .with_for_update(skip_locked=True)
+)
+_LEASE = update(_FLOWS).where(_OURS[0])
+_WRITE = update(_FLOWS).where(*_OURS)
+_DELETE = delete(_FLOWS).where(*_OURS)
+_HOLD = select(_FLOWS.c.id).where(*_OURS).with_for_update()
+_HOLD_PARENT = select(_FLOWS.c.id).where(_FLOWS.c.id == bindparam("parent")).with_for_update()
 
 
 class Agents(Protocol):
@@ -149,18 +168,16 @@ class Engine:
         """Lease the flow that has been due for the longest time. This counts as a try, so that a
         step that kills its process comes to an end too."""
         now = clock.now()
-        with self.database.transaction() as session:
-            row = session.scalar(
-                select(FlowRecord)
-                .where(FlowRecord.due_at <= now, FlowRecord.kind.in_(self.flows))
-                .order_by(FlowRecord.due_at, FlowRecord.started_at)
-                .limit(1)
-                .with_for_update(skip_locked=True)
-            )
-            if row is not None:
-                row.fence = draw(session, DOORBELL)
-                row.tries += 1
-                row.due_at = now + dt.timedelta(seconds=self.lease_s)
+        with self.database.engine.begin() as connection:
+            found = connection.execute(_DUE, {"now": now, "kinds": list(self.flows)}).first()
+            if found is None:
+                return None
+            row = FlowRecord(**found._mapping)
+            row.fence = draw(connection, DOORBELL)
+            row.tries += 1
+            row.due_at = now + dt.timedelta(seconds=self.lease_s)
+            lease = {"tries": row.tries, "due_at": row.due_at, "fence": row.fence}
+            connection.execute(_LEASE, {"taken": row.id, **lease})
         return row
 
     def advance(self, row: FlowRecord) -> Work | None:
@@ -351,7 +368,7 @@ class Engine:
         if row.parent_id is not None:
             answer = {"value": None} if failure is None else {"failure": failure.to_row()}
             flow_record.wake_parent(session, row.parent_id, answer)
-        _check(session.execute(delete(FlowRecord).where(*_ours(row))))
+        _fenced(session, _DELETE, row, {})
 
     def _stumble(self, row: FlowRecord, error: Exception, errand: Errand | None = None) -> None:
         """A try has failed: wait and try again, or give up."""
@@ -382,10 +399,8 @@ class Engine:
         token = holding.set(True)
         try:
             with self.database.transaction() as session:
-                if row.parent_id is not None:
-                    _take_row(session, FlowRecord.id == row.parent_id)
-                if _take_row(session, *_ours(row)) is None:
-                    raise LeaseLost
+                if not self.database.is_sqlite:  # there, who writes has every row
+                    _hold(session, row)
                 yield session
         finally:
             holding.reset(token)
@@ -404,21 +419,27 @@ class Engine:
         return min(moment, row.deadline)
 
 
-def _take_row(session: Session, *where: ColumnElement[bool]) -> str | None:
-    return session.scalar(select(FlowRecord.id).where(*where).with_for_update())
-
-
-def _ours(row: FlowRecord) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    return FlowRecord.id == row.id, FlowRecord.fence == row.fence
+def _hold(session: Session, row: FlowRecord) -> None:
+    """Take the row before those of resources, as whoever pre-empts the flow does: nobody waits in
+    a circle."""
+    connection = session.connection()
+    if row.parent_id is not None:
+        connection.execute(_HOLD_PARENT, {"parent": row.parent_id})
+    if connection.execute(_HOLD, {"taken": row.id, "drawn": row.fence}).first() is None:
+        raise LeaseLost
 
 
 def _write(session: Session, row: FlowRecord, **changes: Any) -> None:
     """Change the flow's row, if the lease is still ours."""
-    _check(session.execute(update(FlowRecord).where(*_ours(row)).values(**changes)))
+    _fenced(session, _WRITE, row, changes)
 
 
-def _check(result: Any) -> None:
-    if result.rowcount != 1:
+def _fenced(
+    session: Session, statement: Executable, row: FlowRecord, values: Mapping[str, Any]
+) -> None:
+    session.flush()
+    ours = {"taken": row.id, "drawn": row.fence}
+    if session.connection().execute(statement, {**values, **ours}).rowcount != 1:
         raise LeaseLost
 
 

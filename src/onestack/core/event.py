@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from itertools import takewhile
-from typing import Any
+from typing import Any, cast
 
 import msgspec
-from sqlalchemy import delete, select, text, update
+from sqlalchemy import Table, delete, insert, select, text, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from onestack.core import clock, doorbell, log, trace
@@ -58,6 +58,8 @@ class Event(msgspec.Struct, frozen=True):
     emitted_at: dt.datetime
 
 
+_ADD = insert(cast(Table, EventRecord.__table__))
+
 Deliver = Callable[[Event], None]
 
 
@@ -69,12 +71,11 @@ def emit(
     resource: str | None = None,
 ) -> None:
     """Report a change, in the transaction that makes it."""
-    session.add(
-        EventRecord(
-            name=name, payload=dict(payload), project_id=project_id, resource=resource,
-            request_id=trace.current_id(), emitted_at=clock.now(),
-        )
-    )  # fmt: skip
+    row = {
+        "name": name, "payload": dict(payload), "project_id": project_id, "resource": resource,
+        "request_id": trace.current_id(), "emitted_at": clock.now(),
+    }  # fmt: skip
+    session.connection().execute(_ADD, row)
     doorbell.ring(session, DOORBELL)
 
 
@@ -121,7 +122,7 @@ class Publisher:
         if not ids:
             return
         with self.database.transaction() as session:
-            last = draw(session, DOORBELL, len(ids))
+            last = draw(session.connection(), DOORBELL, len(ids))
             positions = range(last - len(ids) + 1, last + 1)
             session.execute(
                 update(EventRecord),

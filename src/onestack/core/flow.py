@@ -28,6 +28,7 @@ must be done elsewhere is a value that it returns.
 import datetime as dt
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from inspect import get_annotations, signature
 from types import FunctionType, NoneType, new_class
 from typing import (
@@ -224,14 +225,13 @@ class Flow(Generic[S]):
         """Run a step; one that has a parameter gets the answer to what was asked."""
         if name not in self.steps:
             raise TypeError(f"{self.kind} has no step {name}")
-        method = getattr(self, name)
-        (wanted,) = [*signature(method).parameters.values()][:1] or (None,)
-        if wanted is None:
-            return method()  # type: ignore[no-any-return]
+        method: Callable[..., Next] = getattr(self, name)
+        wanted = _wanted(getattr(type(self), name))
+        if not wanted:
+            return method()
         if answer is not None and "failure" in answer:
-            return method(Failure(**answer["failure"]))  # type: ignore[no-any-return]
-        kind = get_type_hints(method).get(wanted.name, Any)
-        return method(msgspec.convert((answer or {}).get("value"), kind))  # type: ignore[no-any-return]
+            return method(Failure(**answer["failure"]))
+        return method(msgspec.convert((answer or {}).get("value"), wanted[0]))
 
     def show(self, name: str | None) -> None:
         """Let clients see that a step was entered, or that the flow is over."""
@@ -303,6 +303,13 @@ def begin(  # noqa: PLR0913, PLR0917 - what a flow may begin with
     flow.show(kind.steps[0])
     flow.notify(session, row, "start")
     return row.id
+
+
+@cache
+def _wanted(function: FunctionType) -> tuple[Any, ...]:
+    """The types of what a step takes besides itself: of an answer, or nothing."""
+    hints = get_type_hints(function)
+    return tuple(hints.get(each, Any) for each in [*signature(function).parameters][1:])
 
 
 def periodic(every_s: float) -> Callable[[Callable[[Session], object]], type[Flow[None]]]:

@@ -2,9 +2,22 @@
 
 import datetime as dt
 from collections.abc import Iterable, Iterator
-from typing import Any
+from functools import cache
+from typing import Any, cast
 
-from sqlalchemy import JSON, ForeignKey, delete, insert, inspect, select, text, update
+from sqlalchemy import (
+    JSON,
+    ForeignKey,
+    Select,
+    Table,
+    bindparam,
+    delete,
+    insert,
+    inspect,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from onestack.core import clock, doorbell, event
@@ -57,6 +70,12 @@ class FlowLockRecord(Record):
     flow_id: Mapped[str] = mapped_column(ForeignKey("flows.id", ondelete="CASCADE"), index=True)
 
 
+_ADD = insert(cast(Table, FlowRecord.__table__))
+_ADD_LOCK = text(
+    "INSERT INTO flow_locks (subject, flow_id) VALUES (:subject, :flow) ON CONFLICT DO NOTHING"
+)
+
+
 class FlowBusy(Conflict):
     message = "{subject} is busy: {kind} is at its step {step}."
 
@@ -71,10 +90,10 @@ def subject_key(session: Session, subject: Any) -> str:
     return f"{mapper.local_table.name}/{getattr(subject, name)}"
 
 
-def subject_of(session: Session, kind: type[Any], key: str) -> Any:
+def subject_of(session: Session, kind: Any, key: str) -> Any:
     """The resource that a key names; None when it is gone."""
-    (column,) = inspect(kind).primary_key
-    return session.get(kind, column.type.python_type(key.partition("/")[2]))
+    found, python_type = _finding(kind)
+    return session.scalar(found, {"key": python_type(key.partition("/")[2])})
 
 
 def running(session: Session, key: str) -> FlowRecord | None:
@@ -94,7 +113,7 @@ def begin(session: Session, record: FlowRecord, also: Iterable[str] = ()) -> Non
     """
     columns = {name.key: getattr(record, name.key) for name in inspect(FlowRecord).column_attrs}
     with session.no_autoflush:
-        session.execute(insert(FlowRecord).values(**columns))
+        session.connection().execute(_ADD, columns)
         try:
             for key in sorted({record.subject, *also}):
                 _lock(session, record, key)
@@ -120,13 +139,15 @@ def wake_parent(session: Session, parent_id: str, answer: dict[str, Any]) -> Non
     doorbell.ring(session, DOORBELL)
 
 
+@cache
+def _finding(kind: Any) -> tuple[Select[Any], type[Any]]:
+    (column,) = inspect(kind).primary_key
+    return select(kind).where(column == bindparam("key")), column.type.python_type
+
+
 def _lock(session: Session, record: FlowRecord, key: str) -> None:
-    take = text(
-        "INSERT INTO flow_locks (subject, flow_id) VALUES (:subject, :flow) ON CONFLICT DO NOTHING"
-    )
     for _ in range(LOCK_TRIES):
-        done: Any = session.execute(take, {"subject": key, "flow": record.id})
-        if done.rowcount:
+        if session.connection().execute(_ADD_LOCK, {"subject": key, "flow": record.id}).rowcount:
             return
         holder = _holder(session, key)
         if holder is None:

@@ -1,7 +1,6 @@
 """Numbers that only grow, for the whole cloud and without regard to clocks."""
 
-from sqlalchemy import text
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, text
 
 _DRAW = text(
     "INSERT INTO revisions (topic, value) VALUES (:topic, :count) "
@@ -9,7 +8,9 @@ _DRAW = text(
 )
 
 
-def draw(session: Session, name: str, count: int = 1) -> int:
+def draw(connection: Connection, name: str, count: int = 1) -> int:
     """The last of `count` fresh numbers; whoever draws later, in any process, draws higher."""
-    last: int = session.execute(_DRAW, {"topic": f"sequence.{name}", "count": count}).scalar_one()
+    last: int = connection.execute(
+        _DRAW, {"topic": f"sequence.{name}", "count": count}
+    ).scalar_one()
     return last

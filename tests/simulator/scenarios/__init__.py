@@ -2,7 +2,11 @@
 
 from tests.simulator.scenario import Scenario
 from tests.simulator.scenarios.toy import (
-    Build, BuildElsewhere, BuildThenDelete, Delete, DeleteDiskOfBuild,
+    Build,
+    BuildElsewhere,
+    BuildThenDelete,
+    Delete,
+    DeleteDiskOfBuild,
 )  # fmt: skip
 
 SCENARIOS: list[Scenario] = [

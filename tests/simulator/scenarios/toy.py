@@ -1,13 +1,18 @@
 """Machines of the toy cloud are built and deleted, at times both at once."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from sqlalchemy.orm import Session
 
 from tests.simulator.scenario import Scenario
 from tests.simulator.toys import (
-    FLOWS, CreateMachine, DeleteDisk, DeleteMachine, Disk, Host, Machine,
+    FLOWS,
+    CreateMachine,
+    DeleteDisk,
+    DeleteMachine,
+    Disk,
+    Host,
+    Machine,
 )  # fmt: skip
 
 
