@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,16 +10,22 @@ from typing import Any
 import msgspec
 
 from onestack import identity
-from onestack.core import config, log, observe
+from onestack.core import config, event, log, observe, upkeep
 from onestack.core.api import Service
+from onestack.core.bus import Bus, Local, Transport
 from onestack.core.context import AuthenticatorSlot, Cloud
 from onestack.core.db import Database
+from onestack.core.engine import BusAgents, Engine
+from onestack.core.flow import Flow
 from onestack.core.http import Application, Limits
 from onestack.core.policy import Policy
 from onestack.core.schema import ensure_schema
+from onestack.core.server import server as http_server
+from onestack.core.worker import Worker
 
 SERVICES: tuple[Service, ...] = (observe.SERVICE, identity.SERVICE)
 OFFERS = (identity.Offer("identity", "keystone", "/identity"),)
+ROLES = ("api", "worker")
 POLICY_FILE = "policy.yaml"
 
 
@@ -31,6 +38,10 @@ class CloudSettings(msgspec.Struct, frozen=True):
     body_bytes: int = 1 << 20
     threads: int = 32
 
+
+FLOWS: tuple[type[Flow[Any]], ...] = (upkeep.forget_old_events, *identity.FLOWS)
+CONTRACTS: tuple[type, ...] = ()
+NOTIFICATIONS = "notifications"
 
 SECTIONS: dict[str, type[msgspec.Struct]] = {
     "cloud": CloudSettings,
@@ -52,6 +63,7 @@ def build(data: Path, base_url: str, environ: Mapping[str, str], *, durable: boo
     cloud.put(policy(data / POLICY_FILE))
     cloud.put(observe.Services(SERVICES))
     _identity(cloud, data / "keys")
+    _flows(cloud)
     ensure_schema(database)
     _bootstrap(cloud, data, base_url)
     return cloud
@@ -88,13 +100,19 @@ def serve(
     base_url = f"http://{'127.0.0.1' if listen in ('0.0.0.0', '::') else listen}:{port}"  # noqa: S104
     cloud = build(data, base_url, os.environ, durable=not ephemeral)
     log.configure(cloud.get(CloudSettings).log_level)
-    _run(application(cloud), listen, port)
+    chosen = frozenset(roles or ROLES)
+    server = http_server(application(cloud), listen, port) if "api" in chosen else None
+    factory = server.config.get_loop_factory() if server is not None else None
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(_serve(cloud, server, works="worker" in chosen))
     close(cloud)
+    log.flush()
 
 
 def close(cloud: Cloud) -> None:
     """Give back what a cloud holds."""
     cloud.get(identity.Hashing).close()
+    cloud.get(Bus).close()
     cloud.get(Database).close()
 
 
@@ -114,6 +132,27 @@ def _identity(cloud: Cloud, keys: Path) -> None:
     cloud.put(identity.CredentialKeys(secrets))
     receipts = identity.KeyRepository(keys / "receipt", settings.fernet_keys_max)
     cloud.put(identity.ReceiptKeys(receipts))
+
+
+def _flows(cloud: Cloud) -> None:
+    """The bus, the engine that asks agents over it, and the publisher of events."""
+    bus = Bus(_transport(cloud.get(CloudSettings).bus))
+    cloud.put(bus)
+    database = cloud.get(Database)
+    cloud.put(Engine(database, BusAgents(bus, CONTRACTS), FLOWS))
+
+    def notify(happened: event.Event) -> None:
+        bus.notify(NOTIFICATIONS, msgspec.json.encode(happened))
+
+    cloud.put(event.Publisher(database, {NOTIFICATIONS: notify}))
+
+
+def _transport(url: str) -> Transport:
+    if url == "local":
+        return Local()
+    from onestack.core.bus_rabbit import Rabbit
+
+    return Rabbit(url)
 
 
 def _bootstrap(cloud: Cloud, data: Path, base_url: str) -> None:
@@ -145,9 +184,22 @@ def _write_accounts(path: Path, url: str, accounts: list[identity.Account]) -> N
     temporary.rename(path)
 
 
-def _run(app: Application, listen: str, port: int) -> None:
-    from onestack.core.server import server
+async def _serve(cloud: Cloud, server: Any, *, works: bool) -> None:
+    """Run this process's roles until it is told to stop."""
+    tasks = []
+    if works:
+        tasks.append(asyncio.create_task(Worker(cloud.get(Engine)).serve()))
+        tasks.append(asyncio.create_task(event.serve(cloud.get(event.Publisher))))
+    try:
+        await (server.serve() if server is not None else _until_told_to_stop())
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
-    made = server(app, listen, port)
-    with asyncio.Runner(loop_factory=made.config.get_loop_factory()) as runner:
-        runner.run(made.serve())
+
+async def _until_told_to_stop() -> None:
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    await stop.wait()

@@ -37,6 +37,7 @@ from onestack.identity.tokens.codec import FernetCodec, JwsCodec
 from onestack.identity.tokens.validation import Tokens
 from onestack.identity.trusts import create as lend
 from onestack.identity.trusts import keep as trusts
+from onestack.identity.upkeep import FLOWS
 from onestack.identity.users import change_password, reach
 from onestack.identity.users import operations as users
 
@@ -88,6 +89,7 @@ SERVICE = Service(
 )
 
 __all__ = [
+    "FLOWS",
     "SERVICE",
     "Account",
     "CredentialKeys",

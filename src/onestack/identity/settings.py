@@ -1,8 +1,11 @@
 """The identity service's settings: [identity] in the settings file."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
+
+TOKEN_EXPIRATION_MAX_S = 30 * 24 * 3600
 
 
 class IdentitySettings(msgspec.Struct, frozen=True):
@@ -10,7 +13,7 @@ class IdentitySettings(msgspec.Struct, frozen=True):
 
     region: str = "RegionOne"
     public_url: str = ""
-    token_expiration_s: int = 3600
+    token_expiration_s: Annotated[int, Meta(ge=1, le=TOKEN_EXPIRATION_MAX_S)] = 3600
     token_provider: Literal["fernet", "jws"] = "fernet"  # noqa: S105 - a kind of token, no secret
     fernet_keys_max: int = 3
     fernet_rotation_s: int = 7 * 24 * 3600
