@@ -14,7 +14,7 @@ def cache_folder() -> Path:
 
 
 def installed(cache: Path, name: str, requirement: str) -> Path:
-    """The folder of programs of an environment that holds a requirement from PyPI."""
+    """The folder of programs of an environment that holds requirements from PyPI."""
     folder = cache / name
     programs = folder / "bin"
     marker = folder / "requirement"
@@ -22,7 +22,7 @@ def installed(cache: Path, name: str, requirement: str) -> Path:
         return programs
     print(f"installing {requirement} into {folder}", file=sys.stderr)
     venv.create(folder, clear=True, with_pip=True)
-    pip = [str(programs / "pip"), "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, requirement], check=True)
+    pip = [str(programs / "pip"), "install", "-qq", "--disable-pip-version-check"]
+    subprocess.run([*pip, *requirement.split()], check=True)
     marker.write_text(requirement)
     return programs
