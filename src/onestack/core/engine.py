@@ -328,10 +328,15 @@ class Engine:
     def _otherwise(
         self, session: Session, row: FlowRecord, errand: Errand | None, failure: Failure
     ) -> None:
-        if errand is None or errand.otherwise is None or failure.error == "SubjectGone":
+        if errand is None or errand.otherwise is None:
             self._condemn(session, row, failure)
+            return
+        try:
+            flow = self._load(session, row)
+        except Exception as error:
+            self._condemn(session, row, Failure.of(error, row.step))
         else:
-            self._enter(session, row, errand.otherwise, {"failure": failure.to_row()})
+            self._move(session, row, flow, errand.otherwise, {"failure": failure.to_row()})
 
     def _condemn(self, session: Session, row: FlowRecord, failure: Failure) -> None:
         """From here on the flow only fails: `failed` runs next, in a transaction of its own."""
