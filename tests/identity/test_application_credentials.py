@@ -106,13 +106,18 @@ def test_roles_are_those_that_the_user_has_now(local: Local) -> None:
     assert run(local, made).status == 401
 
 
+def test_without_roles_it_has_all_that_the_user_has(person: Person) -> None:
+    for name, roles in (("all-null", None), ("all-empty", [])):
+        made = person.program(name, roles=roles)
+        assert {role["name"] for role in made["roles"]} == {"member", "reader"}
+
+
 def test_no_roles_of_others_and_no_wrong_ones(local: Local, person: Person) -> None:
     for roles in (
         [{"name": "admin"}],
         [{"id": "nope"}],
         [{"name": "member", "id": "x"}],
         [{}],
-        [],
         "member",
     ):
         body = {"application_credential": {"name": "bad-roles", "roles": roles}}

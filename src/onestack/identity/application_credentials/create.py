@@ -45,7 +45,7 @@ class ApplicationCredentialCreate(Shape):
     name: VisibleName
     description: Description | None = None
     secret: str | None = None
-    roles: Annotated[list[RoleReference], Meta(min_length=1, max_length=100)] | None = None
+    roles: Annotated[list[RoleReference], Meta(max_length=100)] | None = None
     expires_at: str | None = None
     unrestricted: bool | None = None
     access_rules: Annotated[list[AccessRuleBody], Meta(max_length=100)] | None = None
@@ -121,7 +121,7 @@ def _roles(ctx: Context, asked: list[RoleReference] | None) -> list[str]:
     held = effective.on_project(ctx.session, caller.user_id, project)
     if caller.application_credential_id is not None:
         held = tuple(role for role in held if role in caller.roles)  # what was lent never grows
-    if asked is None:
+    if not asked:  # the command-line client says "all" by an empty list
         return [role_id for role_id, _ in held]
     found: list[str] = []
     for reference in asked:
