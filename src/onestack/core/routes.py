@@ -1,13 +1,12 @@
 """Routes: which operation answers a path."""
 
 from collections.abc import Sequence
-from functools import cache
-from re import Pattern, escape
-from re import compile as compiled
 
 from onestack.core.api import Operation, Service
 
 ByMethod = dict[str, Operation]
+
+STEPS_MAX = 10_000  # of matching one path to one access rule
 
 
 class _Node:
@@ -84,18 +83,43 @@ def _descend(node: _Node, segments: list[str], index: int, values: list[str]) ->
 
 
 def path_matches(pattern: str, path: str) -> bool:
-    """Whether a path fits an access rule: `*` is one segment, `**` any, `{name}` one segment."""
-    return _pattern(pattern).fullmatch(path) is not None
+    """Whether a path fits an access rule: `*` is one segment, `**` any, `{name}` one segment.
 
-
-@cache
-def _pattern(text: str) -> Pattern[str]:
-    parts = []
-    for segment in text.split("/"):
-        if segment == "**":
-            parts.append(".*")
-        elif segment == "*" or (segment.startswith("{") and segment.endswith("}")):
-            parts.append("[^/]+")
+    The patterns are users' own, and there are up to a hundred: a regular expression could take
+    years over one, so this walks, and a path that takes too many steps fits nothing.
+    """
+    wanted, given = pattern.split("/"), path.split("/")
+    at = index = 0
+    after, resume = -1, 0  # behind the last `**`, and behind the segments that it took
+    for _ in range(STEPS_MAX):
+        if index == len(given):
+            return at == len(wanted)
+        if at < len(wanted) and wanted[at] == "**":
+            at, index = at + 1, index + 1
+            after, resume = at, index
+        elif at < len(wanted) and _segment_matches(wanted[at], given[index]):
+            at, index = at + 1, index + 1
+        elif after >= 0:
+            resume += 1
+            at, index = after, resume
         else:
-            parts.append("[^/]*".join(escape(piece) for piece in segment.split("*")))
-    return compiled("/".join(parts))
+            return False
+    return False
+
+
+def _segment_matches(pattern: str, segment: str) -> bool:
+    if pattern == "*" or (pattern.startswith("{") and pattern.endswith("}")):
+        return segment != ""
+    first, *pieces = pattern.split("*")
+    if not pieces:
+        return segment == pattern
+    last = pieces.pop()
+    position, end = len(first), len(segment) - len(last)
+    if position > end or not (segment.startswith(first) and segment.endswith(last)):
+        return False
+    for piece in pieces:
+        position = segment.find(piece, position, end)
+        if position < 0:
+            return False
+        position += len(piece)
+    return True
