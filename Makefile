@@ -68,12 +68,12 @@ clean:
 # The stamps say what was installed, and are remade when what is needed changes.
 $(VENV)/installed: pyproject.toml | $(BIN)/python
 	@echo '== installing onestack and its dependencies into $(VENV)'
-	@$(PIP) install -e . || $(NO_PACKAGES)
+	@$(PIP) install -e '.[client]' || $(NO_PACKAGES)
 	@touch $@
 
 $(VENV)/installed-dev: pyproject.toml | $(BIN)/python
 	@echo '== installing onestack and its development tools into $(VENV)'
-	@$(PIP) install -e '.[dev]' || $(NO_PACKAGES)
+	@$(PIP) install -e '.[client,dev]' || $(NO_PACKAGES)
 	@touch $(VENV)/installed $@
 
 $(BIN)/python:

@@ -58,15 +58,21 @@ def build(data: Path, base_url: str, environ: Mapping[str, str], *, durable: boo
     """Wire a cloud whose data lives in a folder: settings, database, keys, first accounts."""
     cloud = Cloud()
     settings = read_settings(cloud, data / "onestack.toml", environ)
-    database = Database(settings.database or f"sqlite:///{data}/database.sqlite", durable=durable)
+    database = Database(database_url(settings, data), durable=durable)
     cloud.put(database)
     cloud.put(policy(data / POLICY_FILE))
     cloud.put(observe.Services(SERVICES))
     _identity(cloud, data / "keys")
     _flows(cloud)
     ensure_schema(database)
+    log.info("the database has the newest schema", database=database.engine.dialect.name)
     _bootstrap(cloud, data, base_url)
     return cloud
+
+
+def database_url(settings: CloudSettings, data: Path) -> str:
+    """Where the rows are: in the data folder, unless the settings say elsewhere."""
+    return settings.database or f"sqlite:///{data}/database.sqlite"
 
 
 def read_settings(cloud: Cloud, path: Path, environ: Mapping[str, str]) -> CloudSettings:
@@ -98,6 +104,7 @@ def serve(
     """Answer until told to stop."""
     data.mkdir(parents=True, exist_ok=True)
     base_url = f"http://{'127.0.0.1' if listen in ('0.0.0.0', '::') else listen}:{port}"  # noqa: S104
+    log.configure("info")
     cloud = build(data, base_url, os.environ, durable=not ephemeral)
     log.configure(cloud.get(CloudSettings).log_level)
     chosen = frozenset(roles or ROLES)
@@ -164,6 +171,7 @@ def _bootstrap(cloud: Cloud, data: Path, base_url: str) -> None:
         made = identity.bootstrap(session, settings, url, OFFERS)
         if made:
             _write_accounts(path, url, made)  # before the commit: a password is never lost
+            log.info("made the first accounts", users=[account.user for account in made])
 
 
 def _write_accounts(path: Path, url: str, accounts: list[identity.Account]) -> None:

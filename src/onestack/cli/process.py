@@ -16,7 +16,7 @@ from typing import IO
 from onestack.cli.errors import Failure
 from onestack.cli.folder import Folder
 
-ROLES = ("api", "worker", "agent", "storage")
+ROLES = ("api", "worker")
 PID_FILE = "onestack.pid"
 LOG_BYTES_MAX = 64 << 20
 STOP_PATIENCE_S = 15.0

@@ -31,10 +31,9 @@ def read(folder: Folder) -> "Cloud":
 
 def database_url(folder: Folder) -> str:
     """Where the cloud's rows are."""
-    from onestack.main import CloudSettings
+    from onestack import main
 
-    chosen = read(folder).get(CloudSettings).database
-    return chosen or f"sqlite:///{folder.path}/database.sqlite"
+    return main.database_url(read(folder).get(main.CloudSettings), folder.path)
 
 
 @contextmanager
