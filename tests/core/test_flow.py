@@ -487,6 +487,30 @@ def test_a_pre_empting_flow_learns_what_it_replaced(
     ]  # fmt: skip
 
 
+def test_the_child_of_a_pre_empted_flow_fails_and_its_step_under_way_writes_nothing(
+    database: Database, time: clock.Simulated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failed(self: Flow[Disk], failure: Failure) -> None:
+        self.subject.status = failure.error
+
+    monkeypatch.setattr(Errand, "failed", failed)
+    engine = Engine(database, Agents(), [Parent, Errand, Stop])
+    start(database, Parent)
+    engine.run_one()
+    child = engine.take()
+    assert child is not None
+    assert child.kind == "Errand"
+    start(database, Stop)
+    engine.advance(child)
+    with database.transaction(write=False) as session:
+        assert session.get_one(Disk, "d").status == "creating"
+    engine.run_until_idle()
+    with database.transaction(write=False) as session:
+        assert session.get_one(Disk, "d").status == "Preempted"
+    assert machine(database).status.startswith("stopped Parent at send")
+    assert rows(database) == []
+
+
 def test_a_flow_whose_resource_is_gone_ends(database: Database, time: clock.Simulated) -> None:
     engine = Engine(database, Agents(), [Walk])
     start(database, Walk, pace=2)
