@@ -31,3 +31,7 @@ class IdentitySettings(msgspec.Struct, frozen=True):
     limit_model: Literal["flat", "strict_two_level"] = "flat"
     trusted_dashboards: list[str] = []
     remote_id_header: str = "HTTP_OIDC_ISS"
+    federation_secret: Annotated[str, Meta(pattern=r"^([!-~]{16,})?$(?!\n)")] = ""
+    federation_header_prefix: Annotated[str, Meta(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*-$(?!\n)")] = (
+        "x-federation-"
+    )

@@ -102,7 +102,7 @@ def _project(ctx: Context, asked: ProjectScope) -> ProjectRecord:
 
 def _default(ctx: Context, proof: Proof) -> dict[str, Any]:
     """A login without a scope is for the user's default project, if it has rights there."""
-    if "token" in proof.methods:
+    if "token" in proof.methods or proof.claims.get("idp_id"):
         return {}
     user = ctx.session.get(UserRecord, proof.user_id)
     if user is None or user.default_project_id is None:

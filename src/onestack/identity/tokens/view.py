@@ -41,6 +41,7 @@ class TokenView(Shape):
     system: dict[str, bool] | UnsetType = UNSET
     roles: list[Reference] | UnsetType = UNSET
     catalog: list[dict[str, Any]] | UnsetType = UNSET
+    service_providers: list[dict[str, str]] | UnsetType = UNSET
     trust: dict[str, Any] | UnsetType = field(default=UNSET, name="OS-TRUST:trust")
     application_credential: dict[str, Any] | UnsetType = UNSET
     oauth1: dict[str, str] | UnsetType = field(default=UNSET, name="OS-OAUTH1")
