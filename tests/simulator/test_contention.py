@@ -89,5 +89,6 @@ def test_deletes_overtake_builds(database: Database, told: io.StringIO) -> None:
     left = [count(database, kind) for kind in (FlowRecord, FlowLockRecord, Machine, Disk)]
     assert left == [0, 0, 0, 0]
     assert all(host.things == {} for host in hosts.hosts.values())
+    log.flush()
     lines = [json.loads(line) for line in told.getvalue().splitlines()]
     assert not [line for line in lines if "deadlock" in line.get("text", "")]

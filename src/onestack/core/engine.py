@@ -254,7 +254,7 @@ class Engine:
         """Why no further try is worth it."""
         kind = self.flows[row.kind]
         if row.deadline is not None and clock.now() >= row.deadline:
-            text = f"{row.kind} took longer than {kind.deadline_s:g} s."
+            text = f"{row.kind} was not over at its deadline, {row.deadline.isoformat()}."
             return Failure("DeadlineExceeded", text, row.step)
         if row.tries > kind.tries_max:
             text = f"{row.kind} died {kind.tries_max} times at its step {row.step}."
