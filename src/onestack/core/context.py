@@ -133,6 +133,15 @@ class Request:
         return values
 
     @property
+    def token(self) -> str | None:
+        """The token that the request is made with, in OpenStack's header or in OAuth 2.0's."""
+        token = self.headers.get("x-auth-token")
+        if token is not None:
+            return token
+        scheme, _, bearer = self.headers.get("authorization", "").partition(" ")
+        return bearer.strip() if scheme.lower() == "bearer" else None
+
+    @property
     def base_url(self) -> str:
         """Where the client found us: scheme and authority."""
         scheme = self.headers.get("x-forwarded-proto", "http")

@@ -201,7 +201,7 @@ def run(service: Service, operation: Operation, context: Context) -> Response:
     """Authenticate, judge, run the handler and commit: one operation from end to end."""
     request = context.request
     try:
-        if not operation.is_public or "x-auth-token" in request.headers:
+        if not operation.is_public or request.token is not None:
             _authenticate(context, service, operation)
         arguments = _arguments(operation, context)
         value = operation.handler(context, **arguments)
@@ -266,7 +266,7 @@ def failure(
 
 
 def _authenticate(context: Context, service: Service, operation: Operation) -> None:
-    token = context.request.headers.get("x-auth-token")
+    token = context.request.token
     if not token:
         raise Unauthorized
     authenticate = context.cloud.get(AuthenticatorSlot).authenticate

@@ -8,7 +8,10 @@ from onestack.identity import (
     domains,
     ec2,
     groups,
+    legacy,
+    oauth2,
     policies,
+    revocation_events,
 )
 from onestack.identity.application_credentials import create as application_credential
 from onestack.identity.application_credentials import keep as application_credentials
@@ -24,6 +27,9 @@ from onestack.identity.credentials import operations as credentials
 from onestack.identity.keys import JwsKeys, KeyRepository
 from onestack.identity.limits import limits
 from onestack.identity.limits import registered as registered_limits
+from onestack.identity.oauth1 import access_tokens as oauth1_access_tokens
+from onestack.identity.oauth1 import consumers as oauth1_consumers
+from onestack.identity.oauth1 import request_tokens as oauth1_request_tokens
 from onestack.identity.passwords import Hashing
 from onestack.identity.projects import operations as projects
 from onestack.identity.projects import tags as project_tags
@@ -77,6 +83,12 @@ SERVICE = Service(
         access_rules.api,
         credentials.api,
         ec2.api,
+        oauth1_consumers.api,
+        oauth1_request_tokens.api,
+        oauth1_access_tokens.api,
+        oauth2.api,
+        revocation_events.api,
+        legacy.api,
         regions.api,
         services.api,
         endpoints.api,

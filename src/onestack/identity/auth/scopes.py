@@ -81,5 +81,5 @@ def show_catalog(ctx: Context) -> Reply:
 
 def _federated_groups(ctx: Context) -> tuple[str, ...]:
     """The groups that an identity provider put the caller into, for as long as the token lasts."""
-    token = ctx.request.headers["x-auth-token"]
-    return tuple(ctx.cloud.get(Tokens).subject(token).claims.federated_groups or ())
+    token = ctx.request.token
+    return tuple(ctx.cloud.get(Tokens).subject(token or "").claims.federated_groups or ())

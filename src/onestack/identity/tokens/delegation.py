@@ -23,6 +23,7 @@ class Delegation:
     role_ids: frozenset[str] | None = None
     members: Mapping[str, Any] = field(default_factory=dict)
     caller: Mapping[str, Any] = field(default_factory=dict)
+    consumer_id: str | None = None  # the program that acts, where it is one of OAuth
 
 
 Delegate = Callable[[Session, Claims], Delegation]

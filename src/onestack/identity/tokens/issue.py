@@ -15,6 +15,7 @@ from onestack.core.shapes import Shape
 from onestack.identity.auth import (
     application_credential,
     multi_factor,
+    oauth1,
     password,
     token,
     totp_proof,
@@ -36,6 +37,7 @@ METHODS: dict[str, Method] = {
     "token": token.prove,
     "totp": totp_proof.prove,
     "application_credential": application_credential.prove,
+    "oauth1": oauth1.prove,
 }
 
 

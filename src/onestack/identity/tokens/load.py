@@ -13,6 +13,7 @@ from onestack.core.shapes import UNSET, iso
 from onestack.identity.application_credentials.delegation import delegate as application_credential
 from onestack.identity.assignments import effective
 from onestack.identity.catalog.listing import catalog
+from onestack.identity.oauth1.delegation import delegate as access_token
 from onestack.identity.projects.record import ProjectRecord
 from onestack.identity.tokens.codec import Claims
 from onestack.identity.tokens.delegation import Delegate, Delegation, TokenVoid
@@ -25,6 +26,7 @@ from onestack.identity.users.record import PasswordRecord, UserRecord
 DELEGATES: tuple[tuple[str, Delegate], ...] = (
     ("trust_id", trust),
     ("application_credential_id", application_credential),
+    ("access_token_id", access_token),
 )
 
 
@@ -122,6 +124,7 @@ def _facts(standing: Standing) -> dict[str, str | tuple[str, ...] | None]:
         "project_id": claims.project_id,
         "domain_id": tuple(each for each in domains if each is not None),
         "trust_id": claims.trust_id,
+        "consumer_id": standing.delegation.consumer_id,
         "access_token_id": claims.access_token_id,
         "audit_id": audit_id,
         "audit_chain_id": chain[0] if chain else audit_id,
