@@ -13,7 +13,7 @@ from onestack import identity
 from onestack.core import config, event, log, observe, upkeep
 from onestack.core.api import Service
 from onestack.core.bus import Bus, Local, Transport
-from onestack.core.context import AuthenticatorSlot, Cloud
+from onestack.core.context import Cloud
 from onestack.core.db import Database
 from onestack.core.engine import BusAgents, Engine
 from onestack.core.flow import Flow
@@ -62,11 +62,12 @@ def build(data: Path, base_url: str, environ: Mapping[str, str], *, durable: boo
     cloud.put(database)
     cloud.put(policy(data / POLICY_FILE))
     cloud.put(observe.Services(SERVICES))
-    _identity(cloud, data / "keys")
+    identity.wire(cloud, data / "keys")
+    passwords = identity.FirstPasswords(cloud)
     _flows(cloud)
     ensure_schema(database)
     log.info("the database has the newest schema", database=database.engine.dialect.name)
-    _bootstrap(cloud, data, base_url)
+    _bootstrap(cloud, data, base_url, passwords)
     return cloud
 
 
@@ -118,27 +119,9 @@ def serve(
 
 def close(cloud: Cloud) -> None:
     """Give back what a cloud holds."""
-    cloud.get(identity.Hashing).close()
+    identity.unwire(cloud)
     cloud.get(Bus).close()
     cloud.get(Database).close()
-
-
-def _identity(cloud: Cloud, keys: Path) -> None:
-    settings = cloud.get(identity.IdentitySettings)
-    codec: identity.FernetCodec | identity.JwsCodec
-    if settings.token_provider == "jws":  # noqa: S105 - a kind of token, no secret
-        codec = identity.JwsCodec(identity.JwsKeys(keys / "jws"))
-    else:
-        fernet = identity.KeyRepository(keys / "fernet", settings.fernet_keys_max)
-        codec = identity.FernetCodec(fernet)
-    tokens = identity.Tokens(cloud.get(Database), codec)
-    cloud.put(tokens)
-    cloud.put(AuthenticatorSlot(tokens))
-    cloud.put(identity.Hashing())
-    secrets = identity.KeyRepository(keys / "credential", settings.fernet_keys_max)
-    cloud.put(identity.CredentialKeys(secrets))
-    receipts = identity.KeyRepository(keys / "receipt", settings.fernet_keys_max)
-    cloud.put(identity.ReceiptKeys(receipts))
 
 
 def _flows(cloud: Cloud) -> None:
@@ -162,13 +145,13 @@ def _transport(url: str) -> Transport:
     return Rabbit(url)
 
 
-def _bootstrap(cloud: Cloud, data: Path, base_url: str) -> None:
+def _bootstrap(cloud: Cloud, data: Path, base_url: str, passwords: identity.FirstPasswords) -> None:
     """Make the first accounts, and leave their passwords where only this user reads them."""
     settings = cloud.get(identity.IdentitySettings)
     url = settings.public_url or base_url
     path = data / "admin.json"
     with cloud.get(Database).transaction() as session:
-        made = identity.bootstrap(session, settings, url, OFFERS)
+        made = identity.bootstrap(session, settings, url, OFFERS, passwords)
         if made:
             _write_accounts(path, url, made)  # before the commit: a password is never lost
             log.info("made the first accounts", users=[account.user for account in made])

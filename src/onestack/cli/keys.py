@@ -46,13 +46,12 @@ def rotate(data: Path | None) -> None:
 
     chosen: IdentitySettings = settings.read(folder).get(identity.IdentitySettings)
     try:
-        if chosen.token_provider == "jws":  # noqa: S105 - a kind of token, no secret
-            identity.JwsKeys(folder.keys / "jws").rotate()
-            click.echo("new tokens are signed with a new key; the old public keys stay")
-            return
-        identity.KeyRepository(folder.keys / "fernet", chosen.fernet_keys_max).rotate()
+        identity.rotate_token_keys(chosen, folder.keys)
     except OSError as error:
         raise Failure(f"the keys in {folder.keys} cannot be rotated", why=str(error)) from None
+    if chosen.token_provider == "jws":  # noqa: S105 - a kind of token, no secret
+        click.echo("new tokens are signed with a new key; the old public keys stay")
+        return
     kept = fernet_keys(folder)
     primary = next(row["file"] for row in kept if row["state"] == "primary")
     click.echo(f"key {primary} encrypts now; {len(kept)} keys are kept")

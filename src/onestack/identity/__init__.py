@@ -19,18 +19,23 @@ from onestack.identity.assignments import grant as grants
 from onestack.identity.assignments import grant_on_system as system_grants
 from onestack.identity.assignments import list as role_assignments
 from onestack.identity.auth import scopes
-from onestack.identity.auth.receipts import ReceiptKeys
-from onestack.identity.bootstrap import Account, Offer, bootstrap
+from onestack.identity.bootstrap import Account, FirstPasswords, Offer, bootstrap
 from onestack.identity.catalog import endpoint_groups, endpoints, filters, regions, services
-from onestack.identity.credential_keys import CredentialKeys
 from onestack.identity.credentials import operations as credentials
-from onestack.identity.keys import JwsKeys, KeyRepository
+from onestack.identity.directory.directories import Directories
+from onestack.identity.federation import (
+    assertions,
+    identity_providers,
+    mappings,
+    protocols,
+    service_providers,
+    sign_in,
+)
 from onestack.identity.limits import limits
 from onestack.identity.limits import registered as registered_limits
 from onestack.identity.oauth1 import access_tokens as oauth1_access_tokens
 from onestack.identity.oauth1 import consumers as oauth1_consumers
 from onestack.identity.oauth1 import request_tokens as oauth1_request_tokens
-from onestack.identity.passwords import Hashing
 from onestack.identity.projects import operations as projects
 from onestack.identity.projects import tags as project_tags
 from onestack.identity.roles import define as roles
@@ -39,13 +44,12 @@ from onestack.identity.rules import SHARED
 from onestack.identity.settings import IdentitySettings
 from onestack.identity.style import ROOT, IdentityStyle
 from onestack.identity.tokens import issue, validate
-from onestack.identity.tokens.codec import FernetCodec, JwsCodec
-from onestack.identity.tokens.validation import Tokens
 from onestack.identity.trusts import create as lend
 from onestack.identity.trusts import keep as trusts
 from onestack.identity.upkeep import FLOWS
 from onestack.identity.users import change_password, reach
 from onestack.identity.users import operations as users
+from onestack.identity.wiring import rotate_token_keys, unwire, wire
 
 # Rules that an operation judges by in place of the one that it declares.
 JUDGED_INSTEAD = (*roles.OF_DOMAIN, implied_roles.CHECK, role_assignments.LIST_FOR_TREE)
@@ -89,6 +93,12 @@ SERVICE = Service(
         oauth2.api,
         revocation_events.api,
         legacy.api,
+        identity_providers.api,
+        protocols.api,
+        mappings.api,
+        service_providers.api,
+        sign_in.api,
+        assertions.api,
         regions.api,
         services.api,
         endpoints.api,
@@ -104,15 +114,12 @@ __all__ = [
     "FLOWS",
     "SERVICE",
     "Account",
-    "CredentialKeys",
-    "FernetCodec",
-    "Hashing",
+    "Directories",
+    "FirstPasswords",
     "IdentitySettings",
-    "JwsCodec",
-    "JwsKeys",
-    "KeyRepository",
     "Offer",
-    "ReceiptKeys",
-    "Tokens",
     "bootstrap",
+    "rotate_token_keys",
+    "unwire",
+    "wire",
 ]

@@ -10,15 +10,17 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from onestack.core import clock
+from onestack.core.context import Cloud
 from onestack.identity.assignments.record import SYSTEM, AssignmentRecord
 from onestack.identity.catalog.record import EndpointRecord, RegionRecord, ServiceRecord
-from onestack.identity.passwords import hash_password
+from onestack.identity.passwords import Hashing, hash_password
 from onestack.identity.projects.record import DEFAULT_DOMAIN, ProjectRecord
 from onestack.identity.roles.record import ImpliedRoleRecord, RoleRecord
 from onestack.identity.settings import IdentitySettings
 from onestack.identity.users.record import PasswordRecord, UserRecord
 
 CHAIN = ("admin", "manager", "member", "reader")
+FIRST_USERS = {"admin": "admin", "demo": "member"}  # each with a project of its name
 INTERFACES = ("public", "internal", "admin")
 OURS = UUID("9b3b6a1e-52a5-4b3c-9f0e-6f1f5d1c7a10")
 
@@ -41,18 +43,35 @@ class Account:
     project: str
 
 
+class FirstPasswords:
+    """Passwords for the first accounts, hashed on threads while the rest of the cloud starts."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        hashing, rounds = cloud.get(Hashing), cloud.get(IdentitySettings).password_hash_rounds
+        self._made = {}
+        for name in FIRST_USERS:
+            password = secrets.token_urlsafe(18)
+            self._made[name] = (password, hashing.run(hash_password, password, rounds))
+
+    def of(self, name: str) -> tuple[str, str]:
+        """The password of one of the first users, and its hash."""
+        password, hashed = self._made[name]
+        return password, hashed.result()
+
+
 def bootstrap(
-    session: Session, settings: IdentitySettings, base_url: str, offers: Iterable[Offer]
+    session: Session,
+    settings: IdentitySettings,
+    base_url: str,
+    offers: Iterable[Offer],
+    passwords: FirstPasswords,
 ) -> list[Account]:
     """Make what is missing; the accounts made now, with their passwords."""
     _domain(session)
     roles = {name: _role(session, name) for name in (*CHAIN, "service")}
     for prior, implied in pairwise(CHAIN):
         _implied(session, roles[prior], roles[implied])
-    made = [
-        _account(session, settings, "admin", "admin", roles["admin"]),
-        _account(session, settings, "demo", "demo", roles["member"]),
-    ]
+    made = [_account(session, passwords, name, roles[role]) for name, role in FIRST_USERS.items()]
     admin = _find_user(session, "admin")
     if admin is not None:
         _assign(session, admin, SYSTEM, SYSTEM, roles["admin"])
@@ -113,13 +132,13 @@ def _find_user(session: Session, name: str) -> UserRecord | None:
 
 
 def _account(
-    session: Session, settings: IdentitySettings, name: str, project: str, role_id: str
+    session: Session, passwords: FirstPasswords, name: str, role_id: str
 ) -> Account | None:
     """The user with its project and role; nothing when the user is there already."""
-    project_id = _project(session, project)
+    project_id = _project(session, name)
     if _find_user(session, name) is not None:
         return None
-    password = secrets.token_urlsafe(18)
+    password, hashed = passwords.of(name)
     now = clock.now()
     user = UserRecord(
         id=clock.new_id(),
@@ -130,10 +149,9 @@ def _account(
     )
     session.add(user)
     session.flush()
-    hashed = hash_password(password, settings.password_hash_rounds)
     session.add(PasswordRecord(user_id=user.id, hash=hashed, created_at=now))
     _assign(session, user, "project", project_id, role_id)
-    return Account(name, password, project)
+    return Account(name, password, project=name)
 
 
 def _assign(session: Session, user: UserRecord, kind: str, target_id: str, role_id: str) -> None:

@@ -1,0 +1,46 @@
+"""What identity keeps in the cloud besides its rows: keys, codec, and threads that hash."""
+
+from pathlib import Path
+
+from onestack.core.context import AuthenticatorSlot, Cloud
+from onestack.core.db import Database
+from onestack.identity.auth.receipts import ReceiptKeys
+from onestack.identity.credential_keys import CredentialKeys
+from onestack.identity.federation.saml_keys import SamlKeys
+from onestack.identity.keys import JwsKeys, KeyRepository
+from onestack.identity.passwords import Hashing
+from onestack.identity.settings import IdentitySettings
+from onestack.identity.tokens.codec import Codec, FernetCodec, JwsCodec
+from onestack.identity.tokens.validation import Tokens
+
+
+def wire(cloud: Cloud, keys: Path) -> None:
+    """Put identity's parts into the cloud; the keys are made when they are not there."""
+    settings = cloud.get(IdentitySettings)
+    tokens = Tokens(cloud.get(Database), _codec(settings, keys))
+    cloud.put(tokens)
+    cloud.put(AuthenticatorSlot(tokens))
+    cloud.put(Hashing())
+    kept = settings.fernet_keys_max
+    cloud.put(CredentialKeys(KeyRepository(keys / "credential", kept)))
+    cloud.put(ReceiptKeys(KeyRepository(keys / "receipt", kept)))
+    cloud.put(SamlKeys(keys / "saml"))
+
+
+def rotate_token_keys(settings: IdentitySettings, keys: Path) -> None:
+    """Let a new key sign tokens; those that older keys signed count on."""
+    if settings.token_provider == "jws":  # noqa: S105 - a kind of token, no secret
+        JwsKeys(keys / "jws").rotate()
+    else:
+        KeyRepository(keys / "fernet", settings.fernet_keys_max).rotate()
+
+
+def unwire(cloud: Cloud) -> None:
+    """Give back what `wire` took."""
+    cloud.get(Hashing).close()
+
+
+def _codec(settings: IdentitySettings, keys: Path) -> Codec:
+    if settings.token_provider == "jws":  # noqa: S105 - a kind of token, no secret
+        return JwsCodec(JwsKeys(keys / "jws"))
+    return FernetCodec(KeyRepository(keys / "fernet", settings.fernet_keys_max))
