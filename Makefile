@@ -69,6 +69,7 @@ clean:
 $(VENV)/installed: pyproject.toml | $(BIN)/python
 	@echo '== installing onestack and its dependencies into $(VENV)'
 	@$(PIP) install -e '.[client]' || $(NO_PACKAGES)
+	@$(BIN)/python -m compileall -q src
 	@touch $@
 
 $(VENV)/installed-dev: pyproject.toml | $(BIN)/python

@@ -1,5 +1,6 @@
 """`onestack serve`: the server itself, in the foreground."""
 
+import gc
 import signal
 import sys
 from pathlib import Path
@@ -41,8 +42,11 @@ def command(
         try:
             if "api" in chosen:
                 ports.check(listen, port)
+            gc.disable()  # nothing of what is imported ever becomes garbage
             from onestack import main
 
+            gc.freeze()
+            gc.enable()
             ephemeral = folder.is_ephemeral
             main.serve(folder.path, listen=listen, port=port, roles=chosen, ephemeral=ephemeral)
         finally:
