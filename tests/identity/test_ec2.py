@@ -1,11 +1,17 @@
 """EC2 credentials, and the tokens of requests signed with them."""
 
+import datetime as dt
 import json
+from collections.abc import Callable
 
 import pytest
 
+from onestack.core import clock
+from onestack.core.db import Database
+from onestack.identity.credential_keys import CredentialKeys
+from onestack.identity.credentials.record import CredentialRecord, id_of_access
 from tests.cloud import As, Local
-from tests.identity.programs import Person, authenticate, pair
+from tests.identity.programs import Holder, Person, authenticate, pair, run
 from tests.identity.signing import ec2_request, ec2_token, s3_request, s3_token
 
 
@@ -130,3 +136,31 @@ def test_a_credential_of_another_type_signs_nothing(person: Person, service: As)
     person.me.patch(f"/credentials/{found['id']}", {"credential": {"type": "cert"}})
     assert ec2_token(service, ec2_request(keys)).status == 401
     person.me.get(f"/users/{person.id}/credentials/OS-EC2/{keys['access']}", status=404)
+
+
+@pytest.mark.parametrize("lender", ["trust_id", "access_token_id", "app_cred_id"])
+def test_a_pair_from_elsewhere_that_was_lent_is_worth_nothing(
+    local: Local, person: Person, service: As, lender: str
+) -> None:
+    keys = pair(person)
+    assert ec2_token(service, ec2_request(keys)).status == 200
+    blob = {"access": keys["access"], "secret": keys["secret"], lender: "of another cloud"}
+    with local.cloud.get(Database).transaction() as session:
+        record = session.get_one(CredentialRecord, id_of_access(keys["access"]))
+        record.encrypted_blob = local.cloud.get(CredentialKeys).encrypt(json.dumps(blob))
+    assert ec2_token(service, ec2_request(keys)).status == 401
+
+
+def test_who_stays_away_is_away_for_programs_too(another: Callable[..., Local]) -> None:
+    local = another(ONESTACK_IDENTITY_INACTIVE_DAYS="30")
+    person = Holder(local, "ec2-away")
+    keys, program = pair(person), person.program("away")
+    assert ec2_token(local.admin, ec2_request(keys)).status == 200
+    assert run(local, program).status == 201
+    service = Person(local, "ec2-always-there", roles=("service",))
+    options = {"options": {"ignore_user_inactivity": True}}
+    local.admin.patch(f"/users/{service.id}", {"user": options})
+    with clock.use(clock.Simulated(1, start=clock.now() + dt.timedelta(days=32))):
+        assert authenticate(local, {"totp": person.code()}).status == 401
+        assert run(local, program).status == 401
+        assert ec2_token(service.me, ec2_request(keys)).status == 401

@@ -158,6 +158,9 @@ def test_guessing_passcodes_locks_the_account_though_the_password_is_right(
     for _ in range(3):
         proofs = {"password": holder.by_password, "totp": holder.wrong_code()}
         assert authenticate(local, proofs).status == 401
+    locked = holder.asks("totp")
+    assert locked.status == 401
+    assert "openstack-auth-receipt" not in locked.headers
     assert holder.asks("password", "totp").status == 401
     with clock.use(clock.Simulated(1, start=clock.now() + dt.timedelta(hours=1))):
         assert holder.asks("password", "totp").status == 201

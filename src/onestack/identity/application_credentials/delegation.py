@@ -2,7 +2,6 @@
 
 from sqlalchemy.orm import Session
 
-from onestack.core import clock
 from onestack.core.context import AccessRule
 from onestack.identity.application_credentials.record import (
     ApplicationCredentialRecord,
@@ -15,9 +14,12 @@ from onestack.identity.tokens.delegation import Delegation, TokenVoid
 
 
 def delegate(session: Session, claims: Claims) -> Delegation:
-    """The user of the credential, with those of its roles that the user has still."""
+    """The user of the credential, with those of its roles that the user has still.
+
+    The token ends when the credential does: that is said in the token itself.
+    """
     record = session.get(ApplicationCredentialRecord, claims.application_credential_id)
-    if record is None or (record.expires_at is not None and record.expires_at <= clock.now()):
+    if record is None:
         raise TokenVoid("application credential")
     if (record.user_id, record.project_id) != (claims.user_id, claims.project_id):
         raise TokenVoid("application credential of others")

