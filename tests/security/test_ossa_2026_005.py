@@ -5,21 +5,26 @@ import json
 import pytest
 
 from tests.cloud import As, Local
+from tests.identity.consumers import Consumer
 from tests.identity.programs import Person, ec2, pair, trusted
 
 
 @pytest.fixture(scope="module")
 def person(local: Local) -> Person:
-    return Person(local, "ossa-2026-005")
+    return Person(local, "ossa-2026-005", ("member", "admin"))  # admins authorize consumers
 
 
-@pytest.fixture(params=["program", "trust"])
+@pytest.fixture(params=["program", "trust", "consumer"])
 def acting(request: pytest.FixtureRequest, local: Local, person: Person) -> As:
     """Somebody with the reader role of the person, by one way of lending or another."""
     name = f"lent-{request.node.name}"
     if request.param == "program":
         return person.acting(person.program(name, roles=[{"name": "reader"}]))
-    return trusted(person, Person(local, name), "reader")
+    if request.param == "trust":
+        return trusted(person, Person(local, name), "reader")
+    consumer = Consumer(local)
+    consumer.obtain(person, "reader")
+    return consumer.acting
 
 
 def test_no_key_pairs(person: Person, acting: As) -> None:
