@@ -39,6 +39,7 @@ class Standing:
     project: ProjectRecord | None
     domain: ProjectRecord | None
     delegation: Delegation
+    parties: tuple[UserRecord, ...] = ()
     roles: effective.Roles = ()
 
 
@@ -59,11 +60,10 @@ def stand(session: Session, claims: Claims) -> Standing:
         if getattr(claims, claim):
             delegation = delegate(session, claims)
     user = enabled_user(session, delegation.user_id)
-    for user_id in delegation.users:
-        enabled_user(session, user_id)
+    parties = tuple(enabled_user(session, user_id) for user_id in delegation.users)
     project = _enabled_project(session, claims.project_id)
     domain = _enabled_domain(session, claims.domain_id)
-    standing = Standing(claims, user, project, domain, delegation)
+    standing = Standing(claims, user, project, domain, delegation, parties)
     standing.roles = _roles(session, standing)
     if (project or domain or claims.system) and not standing.roles:
         raise TokenVoid("no roles")
@@ -118,7 +118,8 @@ def _facts(standing: Standing) -> dict[str, str | tuple[str, ...] | None]:
     claims, project = standing.claims, standing.project
     audit_id, *chain = claims.audit_ids
     # A domain that was disabled voids what is for it, for a project in it, or of a user in it.
-    domains = {standing.user.domain_id, claims.domain_id, project.domain_id if project else None}
+    domains: set[str | None] = {user.domain_id for user in (standing.user, *standing.parties)}
+    domains |= {claims.domain_id, project.domain_id if project else None}
     return {
         "user_id": (claims.user_id, *standing.delegation.users),
         "project_id": claims.project_id,
