@@ -3,6 +3,7 @@
 import datetime as dt
 import secrets
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -14,6 +15,8 @@ from onestack.core.errors import BadRequest, Unauthorized
 from onestack.core.shapes import Shape
 from onestack.identity.auth import (
     application_credential,
+    external,
+    mapped,
     multi_factor,
     oauth1,
     password,
@@ -22,7 +25,7 @@ from onestack.identity.auth import (
 )
 from onestack.identity.auth.proof import Proof
 from onestack.identity.settings import IdentitySettings
-from onestack.identity.tokens.codec import Claims
+from onestack.identity.tokens.codec import Claims, TokenTooLarge
 from onestack.identity.tokens.delegation import TokenVoid
 from onestack.identity.tokens.load import load, without_catalog
 from onestack.identity.tokens.scope import Scope, scoped
@@ -38,6 +41,8 @@ METHODS: dict[str, Method] = {
     "totp": totp_proof.prove,
     "application_credential": application_credential.prove,
     "oauth1": oauth1.prove,
+    "external": external.prove,
+    **{name: partial(mapped.prove, method=name) for name in mapped.NAMES},
 }
 
 
@@ -52,6 +57,10 @@ class AuthQuery(Shape):
     """What the answer should leave out."""
 
     nocatalog: bool = False
+
+
+class TooManyGroups(Unauthorized):
+    message = "The identity provider puts the user into more groups than a token can name."
 
 
 class MethodUnknown(Unauthorized):
@@ -96,7 +105,11 @@ def issued(ctx: Context, proof: Proof, *, with_catalog: bool = True) -> Raw:
     if not with_catalog:
         view = without_catalog(view)
     content = msgspec.json.encode({"token": view})
-    return Raw(content, status=201, headers={"X-Subject-Token": tokens.issue(claims)})
+    try:
+        token_id = tokens.issue(claims)
+    except TokenTooLarge:
+        raise TooManyGroups from None
+    return Raw(content, status=201, headers={"X-Subject-Token": token_id})
 
 
 def _claims(ctx: Context, proof: Proof) -> Claims:

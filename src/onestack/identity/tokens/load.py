@@ -13,6 +13,7 @@ from onestack.core.shapes import UNSET, iso
 from onestack.identity.application_credentials.delegation import delegate as application_credential
 from onestack.identity.assignments import effective
 from onestack.identity.catalog.listing import catalog
+from onestack.identity.federation import standing as federation
 from onestack.identity.oauth1.delegation import delegate as access_token
 from onestack.identity.projects.record import ProjectRecord
 from onestack.identity.tokens.codec import Claims
@@ -55,6 +56,7 @@ def load(session: Session, claims: Claims) -> tuple[TokenView, Caller]:
 
 def stand(session: Session, claims: Claims) -> Standing:
     """The rows that the claims name, all of them enabled, and the roles that follow."""
+    federation.check_provider(session, claims)
     delegation = Delegation(user_id=claims.user_id)
     for claim, delegate in DELEGATES:
         if getattr(claims, claim):
@@ -141,6 +143,7 @@ def _view(session: Session, standing: Standing) -> TokenView:
             name=user.name,
             domain=_domain_reference(session, user.domain_id),
             password_expires_at=_password_expiry(session, user.id),
+            federation=federation.member(claims) if claims.idp_id else UNSET,
         ),
         audit_ids=list(claims.audit_ids),
         expires_at=iso(claims.expires_at) or "",
@@ -161,6 +164,7 @@ def _view(session: Session, standing: Standing) -> TokenView:
     if standing.roles:
         view.roles = [Reference(id=role_id, name=name) for role_id, name in standing.roles]
         view.catalog = catalog(session, user.id, claims.project_id)
+    view.service_providers = federation.service_providers(session) or UNSET
     for member, value in standing.delegation.members.items():
         setattr(view, member, value)
     return view
