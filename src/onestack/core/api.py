@@ -7,13 +7,14 @@ from typing import Any, Generic, Protocol, TypeVar, get_args, get_origin, get_ty
 
 import msgspec
 
-from onestack.core.context import Request
+from onestack.core.context import Context, Request
 from onestack.core.errors import ApiError, BadRequest
 from onestack.core.policy import Rule
 from onestack.core.shapes import Version, Window, at, cut, extras_of, gather_extras
 
 V = TypeVar("V")
 F = TypeVar("F", bound=Callable[..., Any])
+Blocks = Callable[[Context], bool]  # whether one request of an operation needs a thread
 
 PUBLIC = Rule("public", "@", description="Answered without a token.")
 ALWAYS = Window()
@@ -60,13 +61,17 @@ class Operation:
     tag: str
     key: str | None = None
     status: int = 200
-    threaded: bool = False
+    threaded: bool | Blocks = False
     reads: bool = False  # it writes nothing, whatever its method is
     window: Window = ALWAYS
 
     @property
     def is_public(self) -> bool:
         return self.rule is PUBLIC
+
+    def blocks(self, context: Context) -> bool:
+        """Whether this request may wait for something, so that it needs a thread."""
+        return self.threaded if isinstance(self.threaded, bool) else self.threaded(context)
 
     @cached_property
     def hints(self) -> dict[str, Any]:
@@ -153,7 +158,7 @@ class Operations:
 
     def __call__(  # noqa: PLR0913 - one argument for each thing that a declaration may say
         self, method: str, path: str, rule: Rule, *, key: str | None = None, status: int = 0,
-        threaded: bool = False,
+        threaded: bool | Blocks = False,
         reads: bool = False, since: str | None = None, until: str | None = None,
     ) -> Callable[[F], F]:  # fmt: skip
         """Declare the decorated function as the operation `method path`."""

@@ -1,6 +1,7 @@
 """HTTP: finds the operation of a request, runs it under the limits, and writes its answer."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -50,6 +51,8 @@ Header = tuple[bytes, bytes]
 
 JSON = (b"content-type", b"application/json")
 LOG_FLUSH_S = 0.2
+PATH_SHOWN = 500
+ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -92,16 +95,20 @@ class Application:
         request_id = new_request_id()
         request = _request(scope)
         operation: Operation | None = None
+        global_id = global_request_id(request)
         with trace.recording(request_id):
-            span = trace.begin("rest", f"{request.method} {request.path}")
+            if global_id is not None:
+                trace.about(global_id)
+            span = trace.begin("rest", f"{request.method} {request.path[:PATH_SHOWN]}")
             service: Service | None = None
             try:
                 self._check_sizes(scope, request)
+                request.path = _decoded(request.path)
                 service, operation, parameters = self._find(request)
                 request.body = await self._body(scope, receive)
                 context = self._context(service, operation, parameters, request, request_id)
                 answer = partial(run, service, operation, context)
-                if operation.threaded:
+                if operation.blocks(context):
                     response = await self._in_thread(answer)
                 else:
                     response = answer()
@@ -116,7 +123,7 @@ class Application:
         elapsed = perf_counter() - began
         route = operation.path if operation else "none"
         metrics.request(service.name if service else "none", route, response.status, elapsed)
-        log.access(request, response.status, elapsed, request_id)
+        log.access(request, response.status, elapsed, request_id, global_id)
         if not self._flushing:
             self._flushing = True
             asyncio.get_running_loop().call_later(LOG_FLUSH_S, self._flush_log)
@@ -130,8 +137,10 @@ class Application:
             raise UriTooLong(limit=self.limits.url_bytes)
         if sum(len(k) + len(v) for k, v in scope["headers"]) > self.limits.header_bytes:
             raise HeadersTooLarge(limit=self.limits.header_bytes)
-        if "\0" in request.path or "%00" in request.query_string:
+        if "\0" in request.path or "%00" in request.path or "%00" in request.query_string:
             raise BadRequest("A NUL character is not allowed in a URL.")
+        if not request.query_string.isascii() or not request.path.isascii():
+            raise BadRequest("A URL is made of ASCII characters; others are percent-encoded.")
 
     def _find(self, request: Request) -> tuple[Service, Operation, dict[str, str]]:
         service, by_method, parameters = self.routes.find(request.path)
@@ -143,8 +152,8 @@ class Application:
         method = "GET" if request.method == "HEAD" else request.method
         operation = by_method.get(method)
         if operation is None:
-            allowed = ", ".join(sorted(by_method))
-            raise MethodNotAllowed().with_headers(Allow=allowed)
+            allowed = by_method.keys() | ({"HEAD"} if "GET" in by_method else set())
+            raise MethodNotAllowed().with_headers(Allow=", ".join(sorted(allowed)))
         return service, operation, parameters
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
@@ -217,6 +226,10 @@ def run(service: Service, operation: Operation, context: Context) -> Response:
         return failure(conflict, service, request, context.request_id)
     except DBAPIError as error:
         return failure(_database_error(error, context), service, request, context.request_id)
+    except OverflowError as error:
+        log.warning("number out of range", text=str(error), request_id=context.request_id)
+        out_of_range = BadRequest("A value in the request is out of range.")
+        return failure(out_of_range, service, request, context.request_id)
     finally:
         context.abandon()
     return response
@@ -300,7 +313,7 @@ def _arguments(operation: Operation, context: Context) -> dict[str, Any]:
     request = context.request
     if operation.body_shape is not None:
         _check_content_type(request)
-        if b"\\u0000" in request.body or b"\0" in request.body:
+        if b"\0" in request.body or ESCAPED_NUL.search(request.body):
             raise BadRequest("A NUL character is not allowed in the request body.")
         arguments["body"] = operation.read_body(request.body, context.version)
     if operation.query_shape is not None:
@@ -350,17 +363,22 @@ def _request(scope: Scope) -> Request:
     for name, value in scope["headers"]:
         headers[name.decode("latin-1")] = value.decode("latin-1")
     raw: bytes = scope["raw_path"].partition(b"?")[0]
-    path = raw.decode("latin-1")
     client = scope.get("client")
     return Request(
-        scope["method"], path if "%" not in path else _decoded(path),
-        scope["query_string"].decode("latin-1"), headers, client=client[0] if client else "",
+        scope["method"], raw.decode("latin-1"), scope["query_string"].decode("latin-1"), headers,
+        client=client[0] if client else "",
     )  # fmt: skip
 
 
 def _decoded(path: str) -> str:
     """The path with escapes resolved, but for an escaped slash, which is no separator."""
-    return "/".join(unquote(part).replace("/", "%2F") for part in path.split("/"))
+    if "%" not in path:
+        return path
+    try:
+        parts = [unquote(part, errors="strict") for part in path.split("/")]
+    except UnicodeDecodeError:
+        raise BadRequest("The path is not UTF-8.") from None
+    return "/".join(part.replace("/", "%2F") for part in parts)
 
 
 async def _send(send: Send, response: Response, method: str) -> None:

@@ -13,9 +13,7 @@ from onestack.core.errors import BadRequest, Forbidden, NotFound
 from onestack.core.policy import Rule
 from onestack.core.shapes import Meta
 from onestack.identity import rules
-from onestack.identity.bootstrap import DEFAULT_DOMAIN
-from onestack.identity.domains import ABOVE
-from onestack.identity.projects.record import find_domain
+from onestack.identity.projects.record import DEFAULT_DOMAIN, find_domain
 from onestack.identity.settings import IdentitySettings
 
 api = Operations("domain configuration")
@@ -27,12 +25,12 @@ WHOLE = "/v3/domains/{domain_id}/config"
 COMPLIANCE = "/v3/domains/{domain_id}/config/security_compliance"
 COMPLIANCE_OPTIONS = ("password_regex", "password_regex_description")
 
-GET = Rule("identity:get_domain_config", rules.READ, scopes=ABOVE)
+GET = Rule("identity:get_domain_config", rules.READ, scopes=rules.ABOVE)
 GET_COMPLIANCE = Rule("identity:get_security_compliance_domain_config", rules.ANYONE)
-GET_DEFAULT = Rule("identity:get_domain_config_default", rules.READ, scopes=ABOVE)
-CREATE = Rule("identity:create_domain_config", rules.ADMIN, scopes=ABOVE)
-UPDATE = Rule("identity:update_domain_config", rules.ADMIN, scopes=ABOVE)
-DELETE = Rule("identity:delete_domain_config", rules.ADMIN, scopes=ABOVE)
+GET_DEFAULT = Rule("identity:get_domain_config_default", rules.READ, scopes=rules.ABOVE)
+CREATE = Rule("identity:create_domain_config", rules.ADMIN, scopes=rules.ABOVE)
+UPDATE = Rule("identity:update_domain_config", rules.ADMIN, scopes=rules.ABOVE)
+DELETE = Rule("identity:delete_domain_config", rules.ADMIN, scopes=rules.ABOVE)
 
 # Every option that a domain may set, with what holds where none does.
 DEFAULTS: dict[str, dict[str, Any]] = {

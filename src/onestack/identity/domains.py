@@ -29,7 +29,6 @@ ID = "target.domain.id"
 LIST = rules.either(rules.READ, rules.domain_reader(ID))
 # Whoever is in a domain, or works in one of its projects, may know it.
 SHOW = rules.either(rules.READ, f"domain_id:%({ID})s", f"project_domain_id:%({ID})s")
-ABOVE = frozenset({"system", "project"})  # a token for one domain makes and unmakes none
 
 
 class DomainCreate(Shape):
@@ -86,7 +85,7 @@ def index(ctx: Context, query: DomainQuery) -> Page[DomainView]:
 
 @api.post(
     "/v3/domains",
-    Rule("identity:create_domain", rules.ADMIN, scopes=ABOVE),
+    Rule("identity:create_domain", rules.ADMIN, scopes=rules.ABOVE),
     key="domain",
     status=201,
 )
@@ -120,7 +119,7 @@ def show(ctx: Context, domain_id: str) -> DomainView:
 
 @api.patch(
     "/v3/domains/{domain_id}",
-    Rule("identity:update_domain", rules.ADMIN, scopes=ABOVE),
+    Rule("identity:update_domain", rules.ADMIN, scopes=rules.ABOVE),
     key="domain",
 )
 def update(ctx: Context, domain_id: str, body: DomainUpdate) -> DomainView:
@@ -136,7 +135,7 @@ def update(ctx: Context, domain_id: str, body: DomainUpdate) -> DomainView:
 
 @api.delete(
     "/v3/domains/{domain_id}",
-    Rule("identity:delete_domain", rules.ADMIN, scopes=ABOVE),
+    Rule("identity:delete_domain", rules.ADMIN, scopes=rules.ABOVE),
     threaded=True,
 )
 def delete(ctx: Context, domain_id: str) -> None:

@@ -18,6 +18,7 @@ ANYONE = "@"
 ADMIN = "rule:admin_required"
 READ = "rule:admin_required or (role:reader and system_scope:all)"
 OWNER = "user_id:%(target.user.id)s"
+ABOVE = frozenset({"system", "project"})  # a token for one domain makes and unmakes none
 
 
 def domain_reader(attribute: str) -> str:

@@ -1,0 +1,1 @@
+"""Directories: domains whose users and groups are kept elsewhere, and shown here as rows."""

@@ -1,0 +1,1 @@
+"""Drivers: the kinds of directories that users and groups may live in."""
