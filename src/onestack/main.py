@@ -62,7 +62,7 @@ def build(data: Path, base_url: str, environ: Mapping[str, str], *, durable: boo
     cloud.put(database)
     cloud.put(policy(data / POLICY_FILE))
     cloud.put(observe.Services(SERVICES))
-    identity.wire(cloud, data / "keys")
+    identity.wire(cloud, data / "keys", {"ldap": _ldap})
     passwords = identity.FirstPasswords(cloud)
     _flows(cloud)
     ensure_schema(database)
@@ -143,6 +143,13 @@ def _transport(url: str) -> Transport:
     from onestack.core.bus_rabbit import Rabbit
 
     return Rabbit(url)
+
+
+def _ldap(options: Mapping[str, Any]) -> Any:
+    # Only a cloud that has such a directory loads what reads it.
+    from onestack.identity.drivers.ldap import LdapDirectory
+
+    return LdapDirectory(options)
 
 
 def _bootstrap(cloud: Cloud, data: Path, base_url: str, passwords: identity.FirstPasswords) -> None:

@@ -15,6 +15,7 @@ from onestack.core.policy import Rule
 from onestack.core.shapes import UNSET, Extras, Id, Shape, UnsetType, field
 from onestack.identity import rules
 from onestack.identity.assignments.removal import forget_actor
+from onestack.identity.directory import read_only, refresh
 from onestack.identity.memberships import MembershipRecord
 from onestack.identity.names import Description, VisibleName
 from onestack.identity.projects.record import find_domain, owning_domain
@@ -106,11 +107,12 @@ class GroupView(Shape):
     extra: Annotated[dict[str, Any], Extras] = {}
 
 
-@api.get("/v3/groups", Rule("identity:list_groups", READ), key="groups")
+@api.get("/v3/groups", Rule("identity:list_groups", READ), key="groups", threaded=refresh.may_wait)
 def index(ctx: Context, query: GroupQuery) -> Page[GroupView]:
     """List groups; a token for a domain lists those of that domain."""
     statement = ctx.visible(select(GroupRecord), {DOMAIN: GroupRecord.domain_id})
     statement = in_own_domain(ctx, statement, GroupRecord.domain_id)
+    refresh.refresh(ctx, query.domain_id)
     return page(ctx, statement, GroupRecord, query, view)
 
 
@@ -120,6 +122,7 @@ def create(ctx: Context, body: GroupCreate) -> GroupView:
     domain_id = body.domain_id or owning_domain(ctx)
     ctx.allow(group={"domain_id": domain_id})
     find_domain(ctx.session, domain_id)
+    read_only.refuse_creation(ctx, "group", domain_id)
     record = GroupRecord(
         id=clock.new_id(),
         domain_id=domain_id,
@@ -143,6 +146,7 @@ def show(ctx: Context, group_id: str) -> GroupView:
 def update(ctx: Context, group_id: str, body: GroupUpdate) -> GroupView:
     """Change a group."""
     record = _permitted(ctx, group_id)
+    read_only.refuse_change(ctx, "group", group_id, record.domain_id)
     if body.domain_id not in (UNSET, record.domain_id):
         raise DomainFixed
     if body.name is not UNSET:
@@ -159,6 +163,7 @@ def update(ctx: Context, group_id: str, body: GroupUpdate) -> GroupView:
 def delete(ctx: Context, group_id: str) -> None:
     """Delete a group; its members lose what they had through it."""
     record = _permitted(ctx, group_id)
+    read_only.refuse_change(ctx, "group", group_id, record.domain_id)
     forget_actor(ctx.session, "group", group_id)
     ctx.session.delete(record)
     event.emit(ctx.session, "identity.group.deleted", {"resource_info": group_id})
@@ -194,7 +199,8 @@ def check_member(ctx: Context, group_id: str, user_id: str) -> None:
 )
 def add_member(ctx: Context, group_id: str, user_id: str) -> None:
     """Put a user into a group; one who is in it already stays."""
-    _permitted_both(ctx, group_id, user_id)
+    group = _permitted_both(ctx, group_id, user_id)
+    read_only.refuse_change(ctx, "group", group_id, group.domain_id)
     ctx.session.get(UserRecord, user_id, with_for_update=True)  # two requests at once take turns
     if ctx.session.get(MembershipRecord, (user_id, group_id)) is None:
         ctx.session.add(MembershipRecord(user_id=user_id, group_id=group_id))
@@ -206,7 +212,8 @@ def add_member(ctx: Context, group_id: str, user_id: str) -> None:
 )
 def remove_member(ctx: Context, group_id: str, user_id: str) -> None:
     """Take a user out of a group; its tokens end, for they may be good for less now."""
-    _permitted_both(ctx, group_id, user_id)
+    group = _permitted_both(ctx, group_id, user_id)
+    read_only.refuse_change(ctx, "group", group_id, group.domain_id)
     ctx.session.delete(_membership(ctx, group_id, user_id))
     revoke(ctx.session, user_id=user_id)
     _emit_membership(ctx, "removed", group_id, user_id)
@@ -239,12 +246,13 @@ def _permitted(ctx: Context, group_id: str) -> GroupRecord:
     return find(ctx.session, group_id)
 
 
-def _permitted_both(ctx: Context, group_id: str, user_id: str) -> None:
+def _permitted_both(ctx: Context, group_id: str, user_id: str) -> GroupRecord:
     group, user = ctx.session.get(GroupRecord, group_id), ctx.session.get(UserRecord, user_id)
     ctx.allow(group={} if group is None else group, user={} if user is None else user)
-    find(ctx.session, group_id)
+    found = find(ctx.session, group_id)
     if user is None:
         raise UserNotFound(user_id=user_id)
+    return found
 
 
 def _membership(ctx: Context, group_id: str, user_id: str) -> MembershipRecord:

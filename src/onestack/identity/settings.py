@@ -27,6 +27,7 @@ class IdentitySettings(msgspec.Struct, frozen=True):
     lockout_failures: int = 0
     lockout_s: int = 1800
     inactive_days: int = 0
+    directory_cache_s: int = 60
     ec2_clock_skew_minutes: int = 15
     limit_model: Literal["flat", "strict_two_level"] = "flat"
     trusted_dashboards: list[str] = []

@@ -10,6 +10,7 @@ from onestack.core.context import Context
 from onestack.core.errors import BadRequest, Unauthorized
 from onestack.core.shapes import Shape
 from onestack.identity.auth.proof import Proof, UserReference, find_user
+from onestack.identity.directory.sign_in import account, sign_in
 from onestack.identity.passwords import Hashing, dummy, verify
 from onestack.identity.settings import IdentitySettings
 from onestack.identity.users.login import (
@@ -41,6 +42,9 @@ def prove(ctx: Context, given: dict[str, Any]) -> Proof:
         asked = msgspec.convert(given, PasswordIdentity).user
     except msgspec.ValidationError as error:
         raise BadRequest(f"Invalid input for password: {error}") from None
+    of_directory = account(ctx, asked)
+    if of_directory is not None:
+        return Proof(sign_in(ctx, of_directory, asked.password), ("password",))
     user = find_user(ctx.session, asked)
     stored = newest_hash(ctx.session, user)
     why_not = refusal(ctx, user) if user is not None else "unknown user"

@@ -8,6 +8,7 @@ from onestack.core.context import Context
 from onestack.core.errors import Unauthorized
 from onestack.core.shapes import Meta, Shape
 from onestack.identity.auth.password import check
+from onestack.identity.directory import read_only
 from onestack.identity.settings import IdentitySettings
 from onestack.identity.tokens.revocation import revoke
 from onestack.identity.users import passwords
@@ -51,6 +52,9 @@ def _proven(ctx: Context, user_id: str, password: str) -> tuple[UserRecord, list
     """The user whose password this is, and its last passwords; the database is released."""
     count = max(1, ctx.cloud.get(IdentitySettings).password_history)
     user = ctx.session.get(UserRecord, user_id)
+    if user is not None and not ctx.anonymous:
+        # To whom we do not know, no password is right, as with any user that has none here.
+        read_only.refuse_change(ctx, "user", user_id, user.domain_id)
     earlier = passwords.recent(ctx.session, user_id, count)
     why_not = None if user is None else refusal(ctx, user)
     ctx.release()

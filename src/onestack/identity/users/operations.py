@@ -9,6 +9,7 @@ from onestack.core.errors import BadRequest
 from onestack.core.policy import Rule
 from onestack.core.shapes import UNSET
 from onestack.identity import rules
+from onestack.identity.directory import read_only, refresh
 from onestack.identity.projects.record import ProjectRecord, find_domain, owning_domain
 from onestack.identity.tokens.revocation import revoke
 from onestack.identity.unique import refuse_duplicate
@@ -42,7 +43,7 @@ class DefaultIsDomain(BadRequest):
     message = "User's default project ID cannot be a domain ID: {project_id}"
 
 
-@api.get("/v3/users", Rule("identity:list_users", LIST), key="users")
+@api.get("/v3/users", Rule("identity:list_users", LIST), key="users", threaded=refresh.may_wait)
 def index(ctx: Context, query: UserQuery) -> Page[UserView]:
     """List users; a token for a domain lists those of that domain."""
     statement = ctx.visible(select(UserRecord), {DOMAIN: UserRecord.domain_id})
@@ -52,6 +53,7 @@ def index(ctx: Context, query: UserQuery) -> Page[UserView]:
         statement = statement.where(known)
     if query.expiry is not None:
         statement = statement.where(expires(query.expiry))
+    refresh.refresh(ctx, query.domain_id)
     return listed(ctx, statement, query)
 
 
@@ -60,6 +62,7 @@ def create(ctx: Context, body: UserCreate) -> UserView:
     """Create a user."""
     domain_id = body.domain_id or owning_domain(ctx)
     ctx.allow(user={"domain_id": domain_id})
+    read_only.refuse_creation(ctx, "user", domain_id)
     password = None if body.password is None else passwords.hashed(ctx, body.password)
     find_domain(ctx.session, domain_id)
     _check_default(ctx, body.default_project_id)
@@ -93,6 +96,7 @@ def show(ctx: Context, user_id: str) -> UserView:
 def update(ctx: Context, user_id: str, body: UserUpdate) -> UserView:
     """Change a user; a new password, or being disabled, ends all of its tokens."""
     record = permitted(ctx, user_id)
+    read_only.refuse_change(ctx, "user", user_id, record.domain_id)
     _check_fixed(record, body)
     password = None
     if isinstance(body.password, str):
@@ -115,7 +119,9 @@ def update(ctx: Context, user_id: str, body: UserUpdate) -> UserView:
 @api.delete("/v3/users/{user_id}", Rule("identity:delete_user", WRITE))
 def delete(ctx: Context, user_id: str) -> None:
     """Delete a user with all that was its own."""
-    removal.remove(ctx.session, permitted(ctx, user_id))
+    record = permitted(ctx, user_id)
+    read_only.refuse_change(ctx, "user", user_id, record.domain_id)
+    removal.remove(ctx.session, record)
 
 
 def _check_fixed(record: UserRecord, body: UserUpdate) -> None:
