@@ -10,13 +10,15 @@ import msgspec
 from onestack.core.context import Context, Request
 from onestack.core.errors import ApiError, BadRequest
 from onestack.core.policy import Rule
-from onestack.core.shapes import Version, Window, at, cut, extras_of, gather_extras
+from onestack.core.shapes import Version, Window, at, cut, extras_of, gather_extras, widen
 
 V = TypeVar("V")
 F = TypeVar("F", bound=Callable[..., Any])
 Blocks = Callable[[Context], bool]  # whether one request of an operation needs a thread
 
 PUBLIC = Rule("public", "@", description="Answered without a token.")
+JSON = "application/json"
+BINARY = "application/octet-stream"
 ALWAYS = Window()
 TRUE_WORDS = frozenset(("", "1", "true", "t", "yes", "y", "on"))
 FALSE_WORDS = frozenset(("0", "false", "f", "no", "n", "off"))
@@ -38,6 +40,7 @@ class Reply:
     body: Any = None
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    etag: str | None = None  # sent as it is: quoted, unless the service's clients want it bare
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,7 @@ class Raw:
     content_type: str = "application/json"
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
+    etag: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +68,8 @@ class Operation:
     threaded: bool | Blocks = False
     reads: bool = False  # it writes nothing, whatever its method is
     window: Window = ALWAYS
+    streams: bool = False  # it reads its body itself, from `ctx.request.stream`, on a thread
+    content_types: tuple[str, ...] = (JSON,)  # of the body; */* takes any
 
     @property
     def is_public(self) -> bool:
@@ -106,7 +112,7 @@ class Operation:
             extra = extras_of(shape)
             if extra is not None and isinstance(given, dict):
                 given = gather_extras(shape, extra, given)
-            return msgspec.convert(given, shape)
+            return widen(msgspec.convert(given, shape), self.body_shape, version)
         except (msgspec.DecodeError, UnicodeError) as error:
             raise BadRequest(f"Invalid input: {error}") from None
         except RecursionError:
@@ -117,7 +123,7 @@ class Operation:
         shape = at(self.query_shape, version)
         given: dict[str, Any] = {}
         if not request.query_string:
-            return _without_query(shape)
+            return widen(_without_query(shape), self.query_shape, version)
         try:
             kinds = _query_kinds(shape)
             for name, values in request.query().items():
@@ -129,7 +135,7 @@ class Operation:
             extra = extras_of(shape)
             if extra is not None:
                 given = gather_extras(shape, extra, given)
-            return msgspec.convert(given, shape, strict=False)
+            return widen(msgspec.convert(given, shape, strict=False), self.query_shape, version)
         except msgspec.ValidationError as error:
             raise BadRequest(f"Invalid input for query parameters: {error}") from None
         except ValueError as error:
@@ -160,6 +166,7 @@ class Operations:
         self, method: str, path: str, rule: Rule, *, key: str | None = None, status: int = 0,
         threaded: bool | Blocks = False,
         reads: bool = False, since: str | None = None, until: str | None = None,
+        streams: bool = False, content_types: Sequence[str] = (),
     ) -> Callable[[F], F]:  # fmt: skip
         """Declare the decorated function as the operation `method path`."""
         window = Window(
@@ -172,7 +179,8 @@ class Operations:
                 method=method, path=path, rule=rule, handler=handler, tag=self.tag, key=key,
                 status=status or (204 if method == "DELETE" else 200), threaded=threaded,
                 reads=reads,
-                window=window,
+                window=window, streams=streams,
+                content_types=tuple(content_types) or ((BINARY,) if streams else (JSON,)),
             )  # fmt: skip
             self.declared.append(operation)
             return handler

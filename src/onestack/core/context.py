@@ -10,10 +10,12 @@ from urllib.parse import parse_qsl
 from sqlalchemy import Select
 from sqlalchemy.orm import Session
 
+from onestack.core import conditions
 from onestack.core.db import Database
 from onestack.core.errors import Forbidden, Unauthorized
 from onestack.core.policy import Policy, Rule
 from onestack.core.shapes import Version
+from onestack.core.streams import Upload
 
 T = TypeVar("T")
 
@@ -113,9 +115,11 @@ class AuthenticatorSlot:
 
 
 class Request:
-    """An HTTP request, read whole."""
+    """An HTTP request, read whole; but for a stream's body, which its operation reads."""
 
-    __slots__ = ("body", "client", "headers", "method", "path", "query_string", "root")
+    __slots__ = ("body", "client", "headers", "method", "path", "query_string", "root", "stream")
+
+    stream: Upload  # of an operation that streams
 
     def __init__(  # noqa: PLR0913, PLR0917 - the parts of a request, each of them plain
         self, method: str, path: str, query_string: str, headers: dict[str, str],
@@ -127,7 +131,9 @@ class Request:
     def query(self) -> dict[str, list[str]]:
         """The query string's values by name."""
         values: dict[str, list[str]] = {}
-        pairs = parse_qsl(self.query_string, keep_blank_values=True, max_num_fields=200)
+        pairs = parse_qsl(
+            self.query_string, keep_blank_values=True, errors="strict", max_num_fields=200
+        )
         for name, value in pairs:
             values.setdefault(name, []).append(value)
         return values
@@ -203,6 +209,15 @@ class Context:
         session, self._session = self._session, None
         if session is not None:
             session.close()
+
+    def check_released(self) -> None:
+        """Refuse to wait for a client while holding what others wait for."""
+        if self._session is not None:
+            raise RuntimeError("a body is read while the database is held; call ctx.release()")
+
+    def check_match(self, etag: str | None) -> None:
+        """Refuse a change whose conditions do not hold of what is there; None: nothing is."""
+        conditions.check_match(self.request.headers, etag)
 
     @cached_property
     def policy(self) -> Policy:

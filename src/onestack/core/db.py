@@ -8,6 +8,7 @@ from contextvars import ContextVar
 from typing import Any, ClassVar
 
 from sqlalchemy import JSON, Engine, MetaData, Text, create_engine, event, text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -103,15 +104,22 @@ class Database:
         """The committed revision of a topic, by the cheapest statement that there is."""
         _note("SELECT value FROM revisions")
         with trace.span("sql", "revision"):
-            reader = self._reader()
             try:
-                row = reader.execute(self._revision_statement, (topic,)).fetchone()
-            except Exception:
-                if not getattr(reader, "closed", False):
-                    raise
-                # The server dropped the connection while it was idle: a new one, once.
-                row = self._reader().execute(self._revision_statement, (topic,)).fetchone()
+                row = self._read(topic)
+            except Exception as error:
+                # Drivers' own errors become what those of sessions are.
+                raise OperationalError(self._revision_statement, None, error) from error
         return int(row[0]) if row else 0
+
+    def _read(self, topic: str) -> Any:
+        reader = self._reader()
+        try:
+            return reader.execute(self._revision_statement, (topic,)).fetchone()
+        except Exception:
+            if not getattr(reader, "closed", False):
+                raise
+            # The server dropped the connection while it was idle: a new one, once.
+            return self._reader().execute(self._revision_statement, (topic,)).fetchone()
 
     @property
     def _revision_statement(self) -> str:

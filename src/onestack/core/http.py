@@ -101,6 +101,7 @@ class Application:
                 trace.about(global_id)
             span = trace.begin("rest", f"{request.method} {request.path[:PATH_SHOWN]}")
             service: Service | None = None
+            context: Context | None = None
             try:
                 self._check_sizes(scope, request)
                 request.path = _decoded(request.path)
@@ -119,6 +120,7 @@ class Application:
                 response = failure(InternalError(), service, request, request_id)
             trace.end(span, None if response.status < 500 else str(response.status))
         response.headers.append((b"x-openstack-request-id", request_id.encode()))
+        response.headers += _version_headers(service, context)
         await _send(send, response, request.method)
         elapsed = perf_counter() - began
         route = operation.path if operation else "none"
@@ -192,6 +194,9 @@ class Application:
             raise NotFound
         context = Context(self.cloud, request, operation.rule, request_id, version)
         context.parameters = parameters
+        for name, value in parameters.items():
+            if name.endswith("_id"):
+                trace.about(value)
         context.writes = request.method not in ("GET", "HEAD") and not operation.reads
         return context
 
@@ -276,6 +281,19 @@ def failure(
         address = f'Keystone uri="{request.base_url}/identity"'
         headers.append((b"www-authenticate", address.encode("latin-1", "replace")))
     return Response(error.status, msgspec.json.encode(body), headers)
+
+
+def _version_headers(service: Service | None, context: Context | None) -> list[Header]:
+    """In which version this is answered, and which headers of the request made a difference."""
+    versions = service.microversions if service is not None else None
+    if versions is None:
+        return [(b"vary", b"X-Auth-Token")]
+    names = ["OpenStack-API-Version", *filter(None, [versions.legacy_header])]
+    headers = [(b"vary", ", ".join(["X-Auth-Token", *names]).encode())]
+    if context is not None:
+        values = [f"{versions.service_type} {context.version}", str(context.version)]
+        headers += [(k.lower().encode(), v.encode()) for k, v in zip(names, values, strict=False)]
+    return headers
 
 
 def _authenticate(context: Context, service: Service, operation: Operation) -> None:
@@ -386,7 +404,6 @@ async def _send(send: Send, response: Response, method: str) -> None:
     headers = response.headers
     if response.status != 204 or content:
         headers.append((b"content-length", str(len(content)).encode()))
-    headers.append((b"vary", b"X-Auth-Token"))
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if method == "HEAD" else content})
 

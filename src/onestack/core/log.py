@@ -1,5 +1,6 @@
 """The log: one JSON object a line, with the request id, and secrets left out."""
 
+import contextlib
 import logging
 import sys
 import traceback
@@ -49,7 +50,10 @@ def flush() -> None:
     """Write the lines that wait."""
     lines = _waiting.copy()
     del _waiting[: len(lines)]
-    if lines:
+    if not lines:
+        return
+    # A log that cannot be written (a full disk, a reader that went away) stops no request.
+    with contextlib.suppress(OSError, ValueError):
         _stream.write((b"\n".join(lines) + b"\n").decode())
         _stream.flush()
 
@@ -74,13 +78,17 @@ def exception(message: str, problem: BaseException, **fields: Any) -> None:
           **fields)  # fmt: skip
 
 
-def access(request: "Request", status: int, elapsed_s: float, request_id: str) -> None:
+def access(
+    request: "Request", status: int, elapsed_s: float, request_id: str, global_id: str | None
+) -> None:
     """The line of one request; the query string may hold secrets and is left out."""
     if _threshold > LEVELS["info"]:
         return
+    more = {} if global_id is None else {"global_request_id": global_id}
     write(
-        "info", "request", request_id=request_id, method=request.method, path=request.path[:500],
-        status=status, ms=round(elapsed_s * 1000, 3), client=request.client,
+        "info", "request", request_id=request_id, method=request.method[:16],
+        path=request.path[:500], status=status, ms=round(elapsed_s * 1000, 3),
+        client=request.client, **more,
     )  # fmt: skip
 
 

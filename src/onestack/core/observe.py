@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
+from sqlalchemy.exc import DBAPIError
+
 from onestack import __version__
-from onestack.core import metrics, trace
-from onestack.core.api import PUBLIC, Operations, Page, Raw, Service
+from onestack.core import log, metrics, trace
+from onestack.core.api import PUBLIC, Operations, Page, Raw, Reply, Service
 from onestack.core.context import Context, Request
 from onestack.core.db import Database
 from onestack.core.errors import ApiError, BadRequest, NotFound
@@ -93,10 +95,15 @@ def root(ctx: Context) -> CloudView:
 
 
 @api.get("/healthz", PUBLIC)
-def health(ctx: Context) -> Health:
+def health(ctx: Context) -> Health | Reply:
     """Tell whether the database answers."""
-    ctx.cloud.get(Database).revision("health")
     names = [each.name for each in ctx.cloud.get(Services).all if each.root]
+    try:
+        ctx.cloud.get(Database).revision("health")
+    except DBAPIError as error:
+        log.warning("the database does not answer", text=str(error.orig)[:500])
+        ailing = Health(status="unavailable", services=dict.fromkeys(names, "no database"))
+        return Reply(ailing, status=503, headers={"Retry-After": "1"})
     return Health(status="ok", services=dict.fromkeys(names, "ok"))
 
 

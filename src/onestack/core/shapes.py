@@ -13,6 +13,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 __all__ = [
     "UNSET", "Extras", "Flag", "Id", "Meta", "Name", "Named", "Shape", "Short", "Unlimited",
     "UnsetType", "Version", "Window", "at", "cut", "extras_of", "field", "iso", "since", "until",
+    "widen",
 ]  # fmt: skip
 
 
@@ -109,6 +110,29 @@ def cut(value: Any, shape: Any, version: Version) -> Any:
     return value if seen is shape else msgspec.convert(value, seen, from_attributes=True)
 
 
+def widen(value: Any, shape: Any, version: Version) -> Any:
+    """A value that came in the client's version, as the newest shape: what it lacks is UNSET."""
+    if at(shape, version) is shape:
+        return value
+    origin, arguments = get_origin(shape), get_args(shape)
+    if isinstance(shape, type) and issubclass(shape, Struct):
+        return _widen_struct(value, shape, version)
+    if origin is Annotated:
+        return widen(value, arguments[0], version)
+    if origin in (Union, UnionType):
+        for argument in arguments:
+            seen = at(argument, version)
+            if isinstance(seen, type) and isinstance(value, seen):
+                return widen(value, argument, version)
+        lists = [argument for argument in arguments if get_origin(argument) is list]
+        return widen(value, lists[0], version) if lists and isinstance(value, list) else value
+    if origin is list:
+        return [widen(each, arguments[0], version) for each in value]
+    if origin is dict:
+        return {key: widen(each, arguments[1], version) for key, each in value.items()}
+    return value
+
+
 def iso(moment: dt.datetime | None) -> str | None:
     """A moment as most services write it."""
     return None if moment is None else moment.isoformat(timespec="microseconds") + "Z"
@@ -149,6 +173,18 @@ def _struct_at(struct: type[Struct], version: Version) -> type[Struct]:
         kw_only=True,
         forbid_unknown_fields=struct.__struct_config__.forbid_unknown_fields,
     )
+
+
+def _widen_struct(value: Any, struct: type[Struct], version: Version) -> Any:
+    hints = get_type_hints(struct, include_extras=True)
+    given = {
+        each.name: widen(getattr(value, each.name), hints[each.name], version)
+        if hasattr(value, each.name)
+        else UNSET
+        for each in msgspec.structs.fields(struct)
+        if hasattr(value, each.name) or each.required
+    }
+    return struct(**given)
 
 
 def _renames(struct: type[Struct]) -> bool:

@@ -1,14 +1,16 @@
 """Traces: what one request did over REST, bus, SQL and drivers; the last ones stay in a ring."""
 
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from threading import Lock
 from time import perf_counter, time
 from typing import Protocol
 
 TRACES_MAX = 2000
 SPANS_MAX = 500
+SUBJECTS_MAX = 100
 
 
 class Span:
@@ -26,7 +28,7 @@ class Span:
 class Trace:
     """The spans of one request or one step of a flow, in the order in which they began."""
 
-    __slots__ = ("began_at", "depth", "dropped", "request_id", "spans", "subjects")
+    __slots__ = ("began_at", "depth", "dropped", "names", "request_id", "spans", "subjects")
 
     def __init__(self, request_id: str) -> None:
         self.request_id = request_id
@@ -35,6 +37,7 @@ class Trace:
         self.depth = 0
         self.dropped = 0
         self.subjects: set[str] = set()
+        self.names: tuple[str, ...] = ()
 
 
 class Exporter(Protocol):
@@ -44,7 +47,9 @@ class Exporter(Protocol):
 
 
 _current: ContextVar[Trace | None] = ContextVar("trace", default=None)
-_ring: "OrderedDict[str, list[Trace]]" = OrderedDict()
+_lock = Lock()  # requests end on several threads
+_ring: deque[Trace] = deque()
+_by_name: dict[str, deque[Trace]] = {}
 exporters: list[Exporter] = []
 
 
@@ -106,21 +111,33 @@ def current_id() -> str | None:
 def about(subject: str) -> None:
     """Let the trace at hand be found by the id of a resource too."""
     trace = _current.get()
-    if trace is not None:
+    if trace is not None and len(trace.subjects) < SUBJECTS_MAX:
         trace.subjects.add(subject)
 
 
 def keep(trace: Trace) -> None:
     """Put a finished trace in the ring."""
-    for name in (trace.request_id, *trace.subjects):
-        _ring.setdefault(name, []).append(trace)
-        _ring.move_to_end(name)
-    while len(_ring) > TRACES_MAX:
-        _ring.popitem(last=False)
+    with _lock:
+        trace.names = (trace.request_id, *sorted(trace.subjects - {trace.request_id}))
+        _ring.append(trace)
+        for name in trace.names:
+            _by_name.setdefault(name, deque()).append(trace)
+        if len(_ring) > TRACES_MAX:
+            _forget(_ring.popleft())
     for exporter in exporters:
         exporter.export(trace)
 
 
 def find(name: str) -> list[Trace]:
     """The traces kept of a request, or about a resource."""
-    return list(_ring.get(name, ()))
+    with _lock:
+        return list(_by_name.get(name, ()))
+
+
+def _forget(oldest: Trace) -> None:
+    """The oldest trace is the first under each of its names."""
+    for name in oldest.names:
+        kept = _by_name[name]
+        kept.popleft()
+        if not kept:
+            del _by_name[name]
