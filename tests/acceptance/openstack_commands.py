@@ -231,8 +231,9 @@ def credentials(client: "Client") -> None:
 
 def application_credentials(client: "Client") -> None:
     """Credentials for programs, what they may call, and signing in with them."""
-    rules = json.dumps([{"service": "identity", "method": "GET", "path": "/v3/users/*"}])
     name = fresh("application")
+    path = f"/v3/users/{name}/*"
+    rules = json.dumps([{"service": "identity", "method": "GET", "path": path}])
     words = (name, "--secret", "Secret-1a", "--role", "reader", "--access-rules", rules)
     created = made(client, "application credential", *words, key="ID")
     assert created["Secret"] == "Secret-1a"
@@ -246,7 +247,7 @@ def application_credentials(client: "Client") -> None:
     )
     assert holder.show("token issue")["project_id"] == created["Project ID"]
     listed = client.rows("access rule list")
-    [rule] = [row for row in listed if row["Path"] == "/v3/users/*"]
+    [rule] = [row for row in listed if row["Path"] == path]
     assert client.show("access rule show", rule["ID"])["Method"] == "GET"
     assert rule["ID"] in client.refused("access rule delete", rule["ID"])
     client.do("application credential delete", created["ID"])
