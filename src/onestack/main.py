@@ -37,6 +37,7 @@ class CloudSettings(msgspec.Struct, frozen=True):
     log_level: str = "info"
     body_bytes: int = 1 << 20
     threads: int = 32
+    stream_threads: int = 16
 
 
 FLOWS: tuple[type[Flow[Any]], ...] = (upkeep.forget_old_events, *identity.FLOWS)
@@ -95,7 +96,11 @@ def policy(path: Path) -> Policy:
 def application(cloud: Cloud) -> Application:
     """The HTTP side of a cloud."""
     settings = cloud.get(CloudSettings)
-    limits = Limits(body_bytes=settings.body_bytes, threads=settings.threads)
+    limits = Limits(
+        body_bytes=settings.body_bytes,
+        threads=settings.threads,
+        stream_threads=settings.stream_threads,
+    )
     return Application(cloud, SERVICES, limits)
 
 

@@ -148,6 +148,11 @@ class Request:
         return bearer.strip() if scheme.lower() == "bearer" else None
 
     @property
+    def content_type(self) -> str:
+        """Of which media type the body says that it is, without its parameters."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    @property
     def base_url(self) -> str:
         """Where the client found us: scheme and authority."""
         scheme = self.headers.get("x-forwarded-proto", "http")

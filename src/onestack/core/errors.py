@@ -68,6 +68,12 @@ class NotAcceptable(ApiError):
     message = "Version {version} is not supported; the minimum is {low}, the maximum {high}."
 
 
+class RequestTimeout(ApiError):
+    status = 408
+    title = "Request Timeout"
+    message = "The request took too long to arrive."
+
+
 class Conflict(ApiError):
     status = 409
     title = "Conflict"
@@ -102,6 +108,12 @@ class UnsupportedMediaType(ApiError):
     status = 415
     title = "Unsupported Media Type"
     message = "Unsupported content type {type}; use {supported}."
+
+
+class RangeNotSatisfiable(ApiError):
+    status = 416
+    title = "Range Not Satisfiable"
+    message = "The requested range is outside of the {total} bytes that there are."
 
 
 class HeadersTooLarge(ApiError):

@@ -2,9 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from os import urandom
 from time import perf_counter
@@ -16,7 +15,8 @@ import msgspec
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from onestack.core import log, metrics, trace
-from onestack.core.api import Operation, Page, Raw, Reply, Service
+from onestack.core.api import BINARY, Operation, Service
+from onestack.core.api import JSON as JSON_TYPE
 from onestack.core.context import (
     AccessRule,
     AuthenticatorSlot,
@@ -41,15 +41,14 @@ from onestack.core.errors import (
     UnsupportedMediaType,
     UriTooLong,
 )
+from onestack.core.response import JSON, Header, Response, answer_of, send
 from onestack.core.routes import Routes, path_matches
 from onestack.core.shapes import Version, Window
+from onestack.core.streams import Channel, Producer, Receive, Send, Upload
+from onestack.core.threads import Threads
 
 Scope = Mapping[str, Any]
-Receive = Callable[[], Awaitable[Any]]
-Send = Callable[[Any], Awaitable[None]]
-Header = tuple[bytes, bytes]
 
-JSON = (b"content-type", b"application/json")
 LOG_FLUSH_S = 0.2
 PATH_SHOWN = 500
 ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
@@ -62,16 +61,8 @@ class Limits(msgspec.Struct, frozen=True):
     header_bytes: int = 64 << 10
     url_bytes: int = 8 << 10
     threads: int = 32
+    stream_threads: int = 16
     waiting: int = 512
-
-
-class Response:
-    """What goes back to the client."""
-
-    __slots__ = ("content", "headers", "status")
-
-    def __init__(self, status: int, content: bytes, headers: list[Header]) -> None:
-        self.status, self.content, self.headers = status, content, headers
 
 
 class Application:
@@ -84,11 +75,15 @@ class Application:
         self.services = list(services)
         self.limits = limits or Limits()
         self.routes = Routes(self.services)
-        self.threads = ThreadPoolExecutor(self.limits.threads, thread_name_prefix="operation")
-        self._waiting = 0
+        waiting = self.limits.waiting
+        self.threads = Threads(self.limits.threads, waiting, "operation")
+        self.streams = Threads(self.limits.stream_threads, waiting, "stream")
+        # Pieces of a download that has begun are never refused: downloads are, before they begin.
+        self.producers = Threads(self.limits.stream_threads, sys.maxsize, "download")
+        self._downloads = 0
         self._flushing = False
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, to_client: Send) -> None:
         if scope["type"] != "http":
             return
         began = perf_counter()
@@ -102,17 +97,25 @@ class Application:
             span = trace.begin("rest", f"{request.method} {request.path[:PATH_SHOWN]}")
             service: Service | None = None
             context: Context | None = None
+            upload: Upload | None = None
             try:
                 self._check_sizes(scope, request)
                 request.path = _decoded(request.path)
                 service, operation, parameters = self._find(request)
-                request.body = await self._body(scope, receive)
+                if operation.streams:
+                    upload = request.stream = Upload(receive, request.headers)
+                else:
+                    request.body = await self._body(scope, receive)
                 context = self._context(service, operation, parameters, request, request_id)
                 answer = partial(run, service, operation, context)
-                if operation.blocks(context):
-                    response = await self._in_thread(answer)
+                if upload is not None:
+                    response = await self._streamed(upload, context, answer)
+                elif operation.blocks(context):
+                    response = await self.threads.run(answer)
                 else:
                     response = answer()
+                if response.download is not None:
+                    await self._begin(response, request.method)
             except ApiError as error:
                 response = failure(error, service, request, request_id)
             except Exception as error:
@@ -121,7 +124,7 @@ class Application:
             trace.end(span, None if response.status < 500 else str(response.status))
         response.headers.append((b"x-openstack-request-id", request_id.encode()))
         response.headers += _version_headers(service, context)
-        await _send(send, response, request.method)
+        await self._send(response, request.method, upload, _channel(scope, receive, to_client))
         elapsed = perf_counter() - began
         route = operation.path if operation else "none"
         metrics.request(service.name if service else "none", route, response.status, elapsed)
@@ -200,15 +203,43 @@ class Application:
         context.writes = request.method not in ("GET", "HEAD") and not operation.reads
         return context
 
-    async def _in_thread(self, answer: Callable[[], Response]) -> Response:
-        if self._waiting >= self.limits.waiting:
-            raise Unavailable().with_headers(Retry_After="1")
-        self._waiting += 1
+    async def _streamed(
+        self, upload: Upload, context: Context, answer: Callable[[], Response]
+    ) -> Response:
+        """Run an operation on a thread while its body comes in."""
+        upload.before_waiting = context.check_released
+        feeder = asyncio.ensure_future(upload.feed())
         try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self.threads, copy_context().run, answer)
+            return await self.streams.run(answer)
         finally:
-            self._waiting -= 1
+            upload.stop()
+            feeder.cancel()
+            await asyncio.wait((feeder,))
+
+    async def _begin(self, response: Response, method: str) -> None:
+        """Open a download's source; from here on an error is an answer no more."""
+        assert response.download is not None
+        response.producer = Producer(response.download, self.producers)
+        try:
+            if self._downloads >= self.limits.waiting:
+                raise Unavailable().with_headers(Retry_After="1")
+            if method != "HEAD" and response.status != 304:
+                await response.producer.begin()
+        except BaseException:
+            await response.producer.close()
+            raise
+
+    async def _send(
+        self, response: Response, method: str, upload: Upload | None, channel: Channel
+    ) -> None:
+        if response.producer is None:
+            await send(response, method, upload, channel)
+            return
+        self._downloads += 1
+        try:
+            await send(response, method, upload, channel)
+        finally:
+            self._downloads -= 1
 
 
 def run(service: Service, operation: Operation, context: Context) -> Response:
@@ -222,7 +253,7 @@ def run(service: Service, operation: Operation, context: Context) -> Response:
         if not context.decided and not operation.is_public:
             log.error("operation made no policy decision", rule=operation.rule.name)
             raise Forbidden(action=operation.rule.name)
-        response = _response(service, operation, context, value)
+        response = answer_of(service, operation, context, value)
         context.release()
     except ApiError as error:
         return failure(error, service, request, context.request_id)
@@ -330,40 +361,34 @@ def _arguments(operation: Operation, context: Context) -> dict[str, Any]:
     arguments: dict[str, Any] = dict(context.parameters)
     request = context.request
     if operation.body_shape is not None:
-        _check_content_type(request)
+        if request.body:
+            _check_content_type(operation, request)
         if b"\0" in request.body or ESCAPED_NUL.search(request.body):
             raise BadRequest("A NUL character is not allowed in the request body.")
         arguments["body"] = operation.read_body(request.body, context.version)
+    if operation.streams and has_body(request):
+        _check_content_type(operation, request)
     if operation.query_shape is not None:
         arguments["query"] = operation.read_query(request, context.version)
     return arguments
 
 
-def _check_content_type(request: Request) -> None:
-    given = request.headers.get("content-type", "")
-    kind = given.partition(";")[0].strip().lower()
-    if request.body and kind and kind != "application/json":
-        raise UnsupportedMediaType(type=kind[:80], supported="application/json")
+def has_body(request: Request) -> bool:
+    """Whether a body comes with the request, by what its headers say."""
+    length = request.headers.get("content-length", "0")
+    return length != "0" or "transfer-encoding" in request.headers
 
 
-def _response(service: Service, operation: Operation, context: Context, value: Any) -> Response:
-    if isinstance(value, Raw):
-        headers = [(b"content-type", value.content_type.encode())]
-        headers += [(k.lower().encode(), v.encode()) for k, v in value.headers.items()]
-        return Response(value.status, value.content, headers)
-    status = operation.status
-    extra: Mapping[str, str] = {}
-    if isinstance(value, Reply):
-        status, extra, value = value.status or status, value.headers, value.body
-    headers = [(k.lower().encode(), v.encode()) for k, v in extra.items()]
-    if value is None:
-        return Response(status if status != 200 or extra else 204, b"", headers)
-    value = operation.cut(value, context.version)
-    if isinstance(value, Page):
-        value = service.style.page(operation.key or "items", value, context.request)
-    elif operation.key is not None:
-        value = {operation.key: value}
-    return Response(status, msgspec.json.encode(value), [JSON, *headers])
+def _check_content_type(operation: Operation, request: Request) -> None:
+    taken = operation.content_types
+    kind = request.content_type
+    if kind in taken or "*/*" in taken or (not kind and taken[0] in (JSON_TYPE, BINARY)):
+        return
+    supported = ", ".join(taken)
+    refusal = UnsupportedMediaType(type=kind[:80] or "none", supported=supported)
+    if request.method == "PATCH":
+        refusal.with_headers(Accept_Patch=supported)
+    raise refusal
 
 
 def _database_error(error: DBAPIError, context: Context) -> ApiError:
@@ -399,13 +424,13 @@ def _decoded(path: str) -> str:
     return "/".join(part.replace("/", "%2F") for part in parts)
 
 
-async def _send(send: Send, response: Response, method: str) -> None:
-    content = response.content
-    headers = response.headers
-    if response.status != 204 or content:
-        headers.append((b"content-length", str(len(content)).encode()))
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    await send({"type": "http.response.body", "body": b"" if method == "HEAD" else content})
+def _channel(scope: Scope, receive: Receive, to_client: Send) -> Channel:
+    connection = scope.get("extensions", {}).get("onestack.connection", {})
+    return Channel(receive, to_client, connection.get("abort", _nothing))
+
+
+def _nothing() -> None:
+    pass
 
 
 def new_request_id() -> str:

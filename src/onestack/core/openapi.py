@@ -6,8 +6,11 @@ import msgspec
 
 from onestack.core.api import Operation, Page, Service
 from onestack.core.shapes import Version, at, extras_of
+from onestack.core.streams import Download
 
 Document = dict[str, Any]
+
+BYTES: Document = {"schema": {"type": "string", "format": "binary"}}
 
 
 def document(service: Service, version: Version) -> Document:
@@ -79,8 +82,10 @@ def _operation(op: Operation, version: Version, by_shape: Document) -> Document:
         shown["description"] = description.strip()
     if op.body_shape is not None:
         schema = by_shape[at(op.body_shape, version)]
-        content = {"application/json": {"schema": _under(op.key, schema)}}
+        content = {each: {"schema": _under(op.key, schema)} for each in op.content_types}
         shown["requestBody"] = {"required": True, "content": content}
+    elif op.streams and op.method in ("POST", "PUT", "PATCH"):
+        shown["requestBody"] = {"content": dict.fromkeys(op.content_types, BYTES)}
     return shown
 
 
@@ -112,7 +117,14 @@ def _responses(op: Operation, version: Version, by_shape: Document) -> Document:
         if get_origin(op.answer_shape) in (Page, list):
             schema = {"type": "array", "items": schema}
         success["content"] = {"application/json": {"schema": _under(op.key, schema)}}
+    elif is_download(op.answer_shape):
+        success["content"] = {"application/octet-stream": BYTES}
     return {str(op.status): success, "4XX": {"description": "The request was refused"}}
+
+
+def is_download(answer: Any) -> bool:
+    """Whether the answer is a stream of bytes, or may be one."""
+    return answer is Download or Download in get_args(answer)
 
 
 def _under(key: str | None, schema: Document) -> Document:
