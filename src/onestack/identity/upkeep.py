@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from onestack.core import clock
 from onestack.core.flow import periodic
+from onestack.identity.federation import memberships
 from onestack.identity.settings import TOKEN_EXPIRATION_MAX_S
 from onestack.identity.tokens.revocation import RevocationRecord
 
@@ -21,4 +22,10 @@ def forget_old_revocations(session: Session) -> None:
     session.execute(delete(REVOCATIONS).where(REVOCATIONS.c.revoked_at < oldest))
 
 
-FLOWS = (forget_old_revocations,)
+@periodic(60)
+def end_memberships(session: Session) -> None:
+    """What identity providers gave for a time ends, also where tokens' meaning is remembered."""
+    memberships.forget_ended(session)
+
+
+FLOWS = (forget_old_revocations, end_memberships)

@@ -8,6 +8,7 @@ from sqlalchemy import BindParameter, ColumnElement, Select, and_, bindparam, or
 from sqlalchemy.orm import Session
 
 from onestack.identity.assignments.record import SYSTEM, AssignmentRecord
+from onestack.identity.federation import memberships as expiring
 from onestack.identity.memberships import MembershipRecord
 from onestack.identity.projects.record import ProjectRecord
 from onestack.identity.roles.record import ImpliedRoleRecord, RoleRecord
@@ -66,7 +67,9 @@ def of_user(user_id: Given, more_groups: Iterable[str] | Parameter = ()) -> Colu
     """The assignments that count for a user: its own, and those of its groups."""
     memberships = select(MembershipRecord.group_id).where(MembershipRecord.user_id == user_id)
     groups = or_(
-        AssignmentRecord.actor_id.in_(memberships), AssignmentRecord.actor_id.in_(more_groups)
+        AssignmentRecord.actor_id.in_(memberships),
+        AssignmentRecord.actor_id.in_(expiring.group_ids(user_id)),
+        AssignmentRecord.actor_id.in_(more_groups),
     )
     return or_(
         and_(AssignmentRecord.actor_kind == "user", AssignmentRecord.actor_id == user_id),

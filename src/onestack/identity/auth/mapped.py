@@ -1,5 +1,6 @@
 """Proof by an identity provider elsewhere, whose word a mapping turns into a user of ours."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -12,7 +13,7 @@ from onestack.core.errors import BadRequest, Conflict, Forbidden, Unauthorized
 from onestack.core.shapes import Shape
 from onestack.identity.auth import token
 from onestack.identity.auth.proof import Proof
-from onestack.identity.federation import provisions, shadows
+from onestack.identity.federation import memberships, provisions, shadows
 from onestack.identity.federation.front_end import assertion, canonical
 from onestack.identity.federation.mapping_rules import (
     InvalidMapping,
@@ -185,7 +186,7 @@ def _ephemeral(
         email=mapped.email,
     )
     ctx.release()  # what follows writes, in a transaction of its own
-    user_id = _settled(ctx, person, identity, provider.domain_id)
+    user_id = _settled(ctx, provider, person, identity, group_ids)
     claims = {
         "idp_id": provider.id,
         "protocol_id": protocol.id,
@@ -195,7 +196,13 @@ def _ephemeral(
     return admitted(ctx, user, Proof(user_id, (method,), claims=claims))
 
 
-def _settled(ctx: Context, person: shadows.Person, identity: MappedIdentity, domain_id: str) -> str:
+def _settled(
+    ctx: Context,
+    provider: IdentityProviderRecord,
+    person: shadows.Person,
+    identity: MappedIdentity,
+    group_ids: Iterable[str],
+) -> str:
     """The shadow's id, once it and its projects are there; first logins may meet each other."""
     attempts_left = ATTEMPTS
     while True:
@@ -203,7 +210,10 @@ def _settled(ctx: Context, person: shadows.Person, identity: MappedIdentity, dom
         try:
             with ctx.cloud.get(Database).transaction() as session:
                 user_id = shadows.shadow(session, person)
-                provisions.give(session, user_id, domain_id, identity.projects)
+                provisions.give(session, user_id, provider.domain_id, identity.projects)
+                memberships.renew(
+                    session, user_id, provider.id, group_ids, provider.authorization_ttl
+                )
             return user_id
         except (IntegrityError, Conflict):
             if not attempts_left:

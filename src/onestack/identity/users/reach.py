@@ -1,14 +1,18 @@
 """What a user may reach: its groups and its projects."""
 
-from sqlalchemy import select
+import datetime as dt
+
+from sqlalchemy import or_, select
 from sqlalchemy.orm import selectinload
 
 from onestack.core.api import Operations, Page
 from onestack.core.context import Context
 from onestack.core.paging import PageQuery, page
 from onestack.core.policy import Rule
+from onestack.core.shapes import iso
 from onestack.identity import rules
 from onestack.identity.assignments import effective
+from onestack.identity.federation import memberships as expiring
 from onestack.identity.groups import GroupQuery, GroupRecord, GroupView
 from onestack.identity.groups import view as group_view
 from onestack.identity.memberships import MembershipRecord
@@ -45,9 +49,17 @@ def groups(ctx: Context, user_id: str, query: GroupQuery) -> Page[OwnGroupView]:
     """List the groups that a user is in."""
     permitted(ctx, user_id)
     mine = select(MembershipRecord.group_id).where(MembershipRecord.user_id == user_id)
-    statement = select(GroupRecord).where(GroupRecord.id.in_(mine))
+    until = expiring.expiries(ctx.session, user_id)
+    statement = select(GroupRecord).where(
+        or_(GroupRecord.id.in_(mine), GroupRecord.id.in_(list(until)))
+    )
     statement = in_own_domain(ctx, statement, GroupRecord.domain_id)
-    return page(ctx, statement, GroupRecord, query, _own_group)
+    lasting = set(ctx.session.scalars(mine))
+
+    def shown(ctx: Context, record: GroupRecord) -> OwnGroupView:
+        return _own_group(ctx, record, None if record.id in lasting else until.get(record.id))
+
+    return page(ctx, statement, GroupRecord, query, shown)
 
 
 @api.get("/v3/users/{user_id}/projects", Rule("identity:list_user_projects", READ), key="projects")
@@ -63,6 +75,7 @@ def projects(ctx: Context, user_id: str, query: OwnProjectQuery) -> Page[Project
     return page(ctx, statement, ProjectRecord, query, project_view)
 
 
-def _own_group(ctx: Context, record: GroupRecord) -> OwnGroupView:
+def _own_group(ctx: Context, record: GroupRecord, until: dt.datetime | None) -> OwnGroupView:
     group = group_view(ctx, record)
-    return OwnGroupView(**{name: getattr(group, name) for name in group.__struct_fields__})
+    members = {name: getattr(group, name) for name in group.__struct_fields__}
+    return OwnGroupView(**members, membership_expires_at=iso(until))
