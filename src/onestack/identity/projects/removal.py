@@ -7,10 +7,9 @@ from onestack.core import event
 from onestack.core.errors import Forbidden
 from onestack.identity import resource_options
 from onestack.identity.assignments.removal import forget_actor, forget_role, forget_target
-from onestack.identity.bootstrap import DEFAULT_DOMAIN
 from onestack.identity.groups import GroupRecord
 from onestack.identity.projects.enabling import void_tokens
-from onestack.identity.projects.record import ProjectRecord
+from onestack.identity.projects.record import DEFAULT_DOMAIN, ProjectRecord
 from onestack.identity.roles.record import RoleRecord
 from onestack.identity.users import removal as users
 from onestack.identity.users.record import UserRecord

@@ -10,7 +10,8 @@ down_revision = "0001_ground_floor"
 def upgrade() -> None:
     """Make the tables."""
     _projects()
-    _federated_users()
+    _project_tags()
+    _memberships()
 
 
 def downgrade() -> None:
@@ -22,6 +23,8 @@ def downgrade() -> None:
     op.drop_table("users")
     op.drop_table("project_tags")
     op.drop_table("groups")
+    op.drop_table("directory_entries")
+    op.drop_table("directories")
     op.drop_table("projects")
 
 
@@ -52,6 +55,30 @@ def _projects() -> None:
     )
     op.create_index("uq_projects_name", "projects", ["domain_id", "name"], unique=True)
     op.create_table(
+        "directories",
+        sa.Column("domain_id", sa.Text, nullable=False),
+        sa.Column("synchronised_at", sa.DateTime, nullable=False),
+        sa.PrimaryKeyConstraint("domain_id", name="pk_directories"),
+        sa.ForeignKeyConstraint(
+            ["domain_id"], ["projects.id"], name="fk_directories_domain_id", ondelete="CASCADE"
+        ),
+    )
+    op.create_table(
+        "directory_entries",
+        sa.Column("id", sa.Text, nullable=False),
+        sa.Column("kind", sa.Text, nullable=False),
+        sa.Column("domain_id", sa.Text, nullable=False),
+        sa.Column("key", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_directory_entries"),
+        sa.ForeignKeyConstraint(
+            ["domain_id"],
+            ["projects.id"],
+            name="fk_directory_entries_domain_id",
+            ondelete="CASCADE",
+        ),
+    )
+    op.create_index("ix_directory_entries_domain_id", "directory_entries", ["domain_id"])
+    op.create_table(
         "groups",
         sa.Column("id", sa.Text, nullable=False),
         sa.Column("domain_id", sa.Text, nullable=False),
@@ -62,6 +89,9 @@ def _projects() -> None:
         sa.ForeignKeyConstraint(["domain_id"], ["projects.id"], name="fk_groups_domain_id"),
     )
     op.create_index("uq_groups_name", "groups", ["domain_id", "name"], unique=True)
+
+
+def _project_tags() -> None:
     op.create_table(
         "project_tags",
         sa.Column("project_id", sa.Text, nullable=False),
@@ -85,9 +115,6 @@ def _projects() -> None:
         sa.ForeignKeyConstraint(["domain_id"], ["projects.id"], name="fk_users_domain_id"),
     )
     op.create_index("uq_users_name", "users", ["domain_id", "name"], unique=True)
-
-
-def _federated_users() -> None:
     op.create_table(
         "federated_users",
         sa.Column("id", sa.Integer, nullable=False),
@@ -119,6 +146,9 @@ def _federated_users() -> None:
             ["user_id"], ["users.id"], name="fk_logins_user_id", ondelete="CASCADE"
         ),
     )
+
+
+def _memberships() -> None:
     op.create_table(
         "memberships",
         sa.Column("user_id", sa.Text, nullable=False),

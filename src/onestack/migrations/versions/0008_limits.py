@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0007_limits"
-down_revision = "0006_credentials"
+revision = "0008_limits"
+down_revision = "0007_federation"
 
 
 def upgrade() -> None:
