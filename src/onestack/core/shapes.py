@@ -83,7 +83,7 @@ def extras_of(shape: Any) -> str | None:
     """The name of the field that holds undeclared attributes, if the shape has one."""
     if not (isinstance(shape, type) and issubclass(shape, Struct)):
         return None
-    for name, hint in get_type_hints(shape, include_extras=True).items():
+    for name, hint in _hints(shape).items():
         if any(mark is Extras for mark in getattr(hint, "__metadata__", ())):
             return name
     return None
@@ -106,31 +106,12 @@ def at(shape: Any, version: Version) -> Any:
 
 def cut(value: Any, shape: Any, version: Version) -> Any:
     """A value of the newest shape, as a client that speaks `version` sees it."""
-    seen = at(shape, version)
-    return value if seen is shape else msgspec.convert(value, seen, from_attributes=True)
+    return _turned(value, shape, version, widens=False)
 
 
 def widen(value: Any, shape: Any, version: Version) -> Any:
     """A value that came in the client's version, as the newest shape: what it lacks is UNSET."""
-    if at(shape, version) is shape:
-        return value
-    origin, arguments = get_origin(shape), get_args(shape)
-    if isinstance(shape, type) and issubclass(shape, Struct):
-        return _widen_struct(value, shape, version)
-    if origin is Annotated:
-        return widen(value, arguments[0], version)
-    if origin in (Union, UnionType):
-        for argument in arguments:
-            seen = at(argument, version)
-            if isinstance(seen, type) and isinstance(value, seen):
-                return widen(value, argument, version)
-        lists = [argument for argument in arguments if get_origin(argument) is list]
-        return widen(value, lists[0], version) if lists and isinstance(value, list) else value
-    if origin is list:
-        return [widen(each, arguments[0], version) for each in value]
-    if origin is dict:
-        return {key: widen(each, arguments[1], version) for key, each in value.items()}
-    return value
+    return _turned(value, shape, version, widens=True)
 
 
 def iso(moment: dt.datetime | None) -> str | None:
@@ -157,7 +138,7 @@ def _at(shape: Any, version: Version) -> Any:
 def _struct_at(struct: type[Struct], version: Version) -> type[Struct]:
     if not edges(struct) and not _renames(struct):
         return struct
-    hints = get_type_hints(struct, include_extras=True)
+    hints, config = _hints(struct), struct.__struct_config__
     visible = []
     for each in msgspec.structs.fields(struct):
         marks = getattr(hints[each.name], "__metadata__", ())
@@ -171,26 +152,64 @@ def _struct_at(struct: type[Struct], version: Version) -> type[Struct]:
         struct.__name__,
         visible,
         kw_only=True,
-        forbid_unknown_fields=struct.__struct_config__.forbid_unknown_fields,
+        forbid_unknown_fields=config.forbid_unknown_fields,
+        omit_defaults=config.omit_defaults,
+        tag=config.tag,
+        tag_field=config.tag_field,
     )
 
 
-def _widen_struct(value: Any, struct: type[Struct], version: Version) -> Any:
-    hints = get_type_hints(struct, include_extras=True)
+def _turned(value: Any, shape: Any, version: Version, *, widens: bool) -> Any:
+    """The value of one of two shapes, the newest and the client's, as one of the other."""
+    if at(shape, version) == shape or value is UNSET:
+        return value
+    origin, arguments = get_origin(shape), get_args(shape)
+    if origin is Annotated:
+        return _turned(value, arguments[0], version, widens=widens)
+    if origin in (Union, UnionType):
+        for argument in arguments:
+            if _is_of(value, at(argument, version) if widens else argument):
+                return _turned(value, argument, version, widens=widens)
+        return value
+    if origin is list:
+        return [_turned(each, arguments[0], version, widens=widens) for each in value]
+    if origin is dict:
+        return {
+            key: _turned(each, arguments[1], version, widens=widens) for key, each in value.items()
+        }
+    return _turned_struct(value, shape, version, widens=widens)
+
+
+def _turned_struct(value: Any, struct: type[Struct], version: Version, *, widens: bool) -> Any:
+    hints = _hints(struct)
+    target = struct if widens else at(struct, version)
     given = {
-        each.name: widen(getattr(value, each.name), hints[each.name], version)
-        if hasattr(value, each.name)
-        else UNSET
-        for each in msgspec.structs.fields(struct)
-        if hasattr(value, each.name) or each.required
+        each.name: _turned(
+            getattr(value, each.name, UNSET), hints[each.name], version, widens=widens
+        )
+        for each in msgspec.structs.fields(target)
+        if each.required or hasattr(value, each.name)
     }
-    return struct(**given)
+    return target(**given)
+
+
+def _is_of(value: Any, hint: Any) -> bool:
+    while get_origin(hint) is Annotated:
+        hint = get_args(hint)[0]
+    kind = get_origin(hint) or hint
+    return isinstance(kind, type) and isinstance(value, kind)
+
+
+@cache
+def _hints(struct: type[Struct]) -> dict[str, Any]:
+    return get_type_hints(struct, include_extras=True)
 
 
 def _renames(struct: type[Struct]) -> bool:
-    hints = get_type_hints(struct, include_extras=True).values()
     return any(
-        isinstance(mark, Named) for hint in hints for mark in getattr(hint, "__metadata__", ())
+        isinstance(mark, Named)
+        for hint in _hints(struct).values()
+        for mark in getattr(hint, "__metadata__", ())
     )
 
 
@@ -199,7 +218,7 @@ def _collect_edges(shape: Any, found: set[Version], seen: set[Any]) -> None:
         if shape in seen:
             return
         seen.add(shape)
-        for hint in get_type_hints(shape, include_extras=True).values():
+        for hint in _hints(shape).values():
             _collect_edges(hint, found, seen)
         return
     for mark in getattr(shape, "__metadata__", ()):
