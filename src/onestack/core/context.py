@@ -174,6 +174,7 @@ class Context:
         self.cloud, self.request, self.rule = cloud, request, rule
         self.request_id, self.version = request_id, version
         self.parameters: Mapping[str, str] = {}
+        self.headers: dict[str, str] = {}  # what the answer carries besides its body
         self.decided = False
         self._caller: Caller | None = None
         self._session: Session | None = None

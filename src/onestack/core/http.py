@@ -42,7 +42,7 @@ from onestack.core.errors import (
     UriTooLong,
 )
 from onestack.core.response import JSON, Header, Response, answer_of, send
-from onestack.core.routes import Routes, path_matches
+from onestack.core.routes import ByMethod, Routes, path_matches
 from onestack.core.shapes import Version, Window
 from onestack.core.streams import Channel, Producer, Receive, Send, Upload
 from onestack.core.threads import Threads
@@ -101,7 +101,10 @@ class Application:
             try:
                 self._check_sizes(scope, request)
                 request.path = _decoded(request.path)
-                service, operation, parameters = self._find(request)
+                service, by_method, parameters = self.routes.find(request.path)
+                if service is None:
+                    raise NotFound
+                operation = _operation(service, by_method, request)
                 if operation.streams:
                     upload = request.stream = Upload(receive, request.headers)
                 else:
@@ -146,20 +149,6 @@ class Application:
             raise BadRequest("A NUL character is not allowed in a URL.")
         if not request.query_string.isascii() or not request.path.isascii():
             raise BadRequest("A URL is made of ASCII characters; others are percent-encoded.")
-
-    def _find(self, request: Request) -> tuple[Service, Operation, dict[str, str]]:
-        service, by_method, parameters = self.routes.find(request.path)
-        if service is None:
-            raise NotFound
-        request.root = service.root
-        if not by_method:
-            raise NotFound
-        method = "GET" if request.method == "HEAD" else request.method
-        operation = by_method.get(method)
-        if operation is None:
-            allowed = by_method.keys() | ({"HEAD"} if "GET" in by_method else set())
-            raise MethodNotAllowed().with_headers(Allow=", ".join(sorted(allowed)))
-        return service, operation, parameters
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
         limit = self.limits.body_bytes
@@ -269,6 +258,18 @@ def run(service: Service, operation: Operation, context: Context) -> Response:
     finally:
         context.abandon()
     return response
+
+
+def _operation(service: Service, by_method: ByMethod, request: Request) -> Operation:
+    """Which operation of a path the request is for."""
+    request.root = service.root
+    if not by_method:
+        raise NotFound
+    operation = by_method.get("GET" if request.method == "HEAD" else request.method)
+    if operation is None:
+        allowed = by_method.keys() | ({"HEAD"} if "GET" in by_method else set())
+        raise MethodNotAllowed().with_headers(Allow=", ".join(sorted(allowed)))
+    return operation
 
 
 def negotiate(service: Service, request: Request) -> Version:

@@ -31,27 +31,9 @@ class Response:
 
 def answer_of(service: Service, operation: Operation, context: Context, value: Any) -> Response:
     """What an operation returned, as it is sent."""
-    request = context.request
-    if isinstance(value, Download):
-        return _of_download(value, request)
-    if isinstance(value, Raw):
-        headers = [(b"content-type", value.content_type.encode()), *encoded(value.headers)]
-        return _tagged(Response(value.status, value.content, headers), value.etag, request)
-    status, etag = operation.status, None
-    extra: Mapping[str, str] = {}
-    if isinstance(value, Reply):
-        status, extra, etag = value.status or status, value.headers, value.etag
-        value = value.body
-    headers = encoded(extra)
-    if value is None:
-        response = Response(status if status != 200 or extra else 204, b"", headers)
-        return _tagged(response, etag, request)
-    value = operation.cut(value, context.version)
-    if isinstance(value, Page):
-        value = service.style.page(operation.key or "items", value, request)
-    elif operation.key is not None:
-        value = {operation.key: value}
-    return _tagged(Response(status, msgspec.json.encode(value), [JSON, *headers]), etag, request)
+    response = _answer(service, operation, context, value)
+    response.headers += encoded(context.headers)
+    return response
 
 
 def encoded(headers: Mapping[str, str]) -> list[Header]:
@@ -85,6 +67,30 @@ async def send(response: Response, method: str, upload: Upload | None, channel: 
     finally:
         if producer is not None:
             await producer.close()
+
+
+def _answer(service: Service, operation: Operation, context: Context, value: Any) -> Response:
+    request = context.request
+    if isinstance(value, Download):
+        return _of_download(value, request)
+    if isinstance(value, Raw):
+        headers = [(b"content-type", value.content_type.encode()), *encoded(value.headers)]
+        return _tagged(Response(value.status, value.content, headers), value.etag, request)
+    status, etag = operation.status, None
+    extra: Mapping[str, str] = {}
+    if isinstance(value, Reply):
+        status, extra, etag = value.status or status, value.headers, value.etag
+        value = value.body
+    headers = encoded(extra)
+    if value is None:
+        response = Response(status if status != 200 or extra else 204, b"", headers)
+        return _tagged(response, etag, request)
+    value = operation.cut(value, context.version)
+    if isinstance(value, Page):
+        value = service.style.page(operation.key or "items", value, request)
+    elif operation.key is not None:
+        value = {operation.key: value}
+    return _tagged(Response(status, msgspec.json.encode(value), [JSON, *headers]), etag, request)
 
 
 def _of_download(download: Download, request: Request) -> Response:
