@@ -20,6 +20,7 @@ TLSCACertificateFile {authority}
 TLSCertificateFile {certificate}
 TLSCertificateKeyFile {key}
 TLSVerifyClient never
+allow bind_anon_dn
 database mdb
 suffix "{suffix}"
 rootdn "cn=admin,{suffix}"

@@ -57,8 +57,8 @@ def keep_all(
     everybody = _by_id(domain_id, USER, users)
     every_group = _by_id(domain_id, GROUP, groups)
     _remove_others(session, domain_id, {*everybody, *every_group})
-    _keep(session, domain_id, USERS, everybody, is_whole=True)
-    _keep(session, domain_id, GROUPS, every_group, is_whole=True)
+    _keep(session, domain_id, USERS, everybody)
+    _keep(session, domain_id, GROUPS, every_group)
     by_listing = {user.listed_as: user_id for user_id, user in everybody.items()}
     wanted = {
         (by_listing[member], group_id)
@@ -69,12 +69,15 @@ def keep_all(
     _set_memberships(session, wanted, _memberships(session, domain_id))
 
 
-def keep_one(session: Session, domain_id: str, found: Found) -> str:
-    """Make the rows of one user and its groups what the directory says; the user's id."""
+def keep_one(session: Session, domain_id: str, found: Found, *, by_name: bool) -> str:
+    """Make the rows of one user and its groups what the directory says; the user's id.
+
+    Who was found by name is the only one of that name: a row that still has it is out of date.
+    """
     one = _by_id(domain_id, USER, [found.user])
     groups = _by_id(domain_id, GROUP, found.groups)
-    _keep(session, domain_id, USERS, one, is_whole=False)
-    _keep(session, domain_id, GROUPS, groups, is_whole=False)
+    _keep(session, domain_id, USERS, one, displaces=by_name)
+    _keep(session, domain_id, GROUPS, groups, displaces=False)
     (user_id,) = one
     wanted = {(user_id, group_id) for group_id in groups}
     _set_memberships(session, wanted, _memberships(session, domain_id, user_id))
@@ -82,14 +85,27 @@ def keep_one(session: Session, domain_id: str, found: Found) -> str:
 
 
 def _by_id(domain_id: str, kind: str, entries: Iterable[Any]) -> dict[str, Any]:
-    return {entry_id(domain_id, kind, entry.key): entry for entry in entries}
+    found: dict[str, Any] = {}
+    for entry in entries:
+        row_id = entry_id(domain_id, kind, entry.key)
+        if found.setdefault(row_id, entry) is not entry:
+            log.warning("two entries of a directory have one key", kind=kind, key=entry.key)
+    return found
 
 
 def _keep(
-    session: Session, domain_id: str, kind: Kind, wanted: Mapping[str, Entry], *, is_whole: bool
+    session: Session,
+    domain_id: str,
+    kind: Kind,
+    wanted: Mapping[str, Entry],
+    *,
+    displaces: bool | None = None,
 ) -> None:
-    """Make or change the rows of these entries, and mark them as the directory's."""
-    record = kind.record
+    """Make or change the rows of these entries, and mark them as the directory's.
+
+    They are all that there are, unless `displaces` says whether they take names from others.
+    """
+    record, is_whole = kind.record, displaces is None
     statement = select(record).where(record.domain_id == domain_id)
     if not is_whole:
         called = [entry.name for entry in wanted.values()]
@@ -99,7 +115,7 @@ def _keep(
     if not is_whole:
         marks = marks.where(DirectoryEntryRecord.id.in_({*rows, *wanted}))
     marked = set(session.scalars(marks))
-    names = _names(kind, wanted, rows, marked)
+    names = _names(kind, wanted, rows, marked if displaces else set())
     _free_names(session, rows, names)
     for row_id, entry in wanted.items():
         row = rows.get(row_id)
@@ -116,17 +132,17 @@ def _keep(
 
 
 def _names(
-    kind: Kind, wanted: Mapping[str, Entry], rows: Mapping[str, Row], marked: set[str]
+    kind: Kind, wanted: Mapping[str, Entry], rows: Mapping[str, Row], yielding: set[str]
 ) -> dict[str, str]:
-    """The name of every row; who finds his own taken is called by his id.
+    """The name of every row; who finds his own taken is called by his id, as is who yields it.
 
     An account of the cloud's own keeps its name: else whoever writes to the directory could make
     an entry of that name, and be taken for it.
     """
     called = {entry.name for entry in wanted.values()}
     others = [row for row in rows.values() if row.id not in wanted and row.name in called]
-    taken = {row.name for row in others if row.id not in marked}
-    names = {row.id: row.id for row in others if row.id in marked}  # gone, or renamed, since
+    taken = {row.name for row in others if row.id not in yielding}
+    names = {row.id: row.id for row in others if row.id in yielding}
     had = {row_id for row_id, entry in wanted.items() if _is_called(rows.get(row_id), entry.name)}
     for row_id in sorted(wanted, key=lambda row_id: (row_id not in had, wanted[row_id].key)):
         name = wanted[row_id].name

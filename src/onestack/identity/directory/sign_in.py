@@ -48,18 +48,19 @@ def sign_in(ctx: Context, account: Account, password: str) -> str:
     if len(password) > PASSWORD_LIMIT:
         raise PasswordTooLong(limit=PASSWORD_LIMIT)
     ctx.release()
+    by_name = account.key is None
     with ctx.cloud.get(Directories).reach(account.domain_id) as directory:
-        by_key = account.key is not None
-        found = directory.get_user(account.key or "") if by_key else None
-        found = found if by_key else directory.find_user(account.name)
+        if by_name:
+            found = directory.find_user(account.name)
+        else:
+            found = directory.get_user(account.key or "")
         # Nobody is told whether the user, the password, or both were wrong: not by the time either.
         address = None if found is None else found.user.address
         is_right = directory.authenticate(address, password)
     if found is None or not is_right:
         raise Unauthorized
-    user_id = rows.committed(
-        ctx.cloud.get(Database), partial(rows.keep_one, domain_id=account.domain_id, found=found)
-    )
+    keep = partial(rows.keep_one, domain_id=account.domain_id, found=found, by_name=by_name)
+    user_id = rows.committed(ctx.cloud.get(Database), keep)
     if not found.user.enabled:
         raise Unauthorized
     return user_id

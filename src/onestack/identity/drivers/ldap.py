@@ -155,7 +155,7 @@ class LdapDirectory:
 
     def find_user(self, name: str) -> Found | None:
         """The user of this name, and its groups."""
-        return self._found(self.options.user_name_attribute, name.encode("utf-8", "surrogatepass"))
+        return self._found(self.options.user_name_attribute, name.encode())
 
     def get_user(self, key: str) -> Found | None:
         """The user with this key, and its groups."""
@@ -174,7 +174,7 @@ class LdapDirectory:
     def _found(self, attribute: str, value: bytes) -> Found | None:
         with self._reading() as search:
             entries = search.users(f"({attribute}={escaped(value)})")
-            if len(entries) != 1:
+            if len(entries) != 1 or not self._is_alone(search, entries[0]):
                 return None  # of several, none can be told to be the right one
             emulated = None
             if self.options.user_enabled_emulation:
@@ -186,6 +186,13 @@ class LdapDirectory:
             condition = f"({self.options.group_member_attribute}={escaped(member.encode())})"
             groups = (self._group(entry) for entry in search.groups(condition))
             return Found(user, [group for group in groups if group is not None])
+
+    def _is_alone(self, search: "Search", entry: Entry) -> bool:
+        """Whether no other user has the same key, so that nobody is taken for another."""
+        attribute = self.options.user_id_attribute
+        raw = entry.attributes.get(attribute.lower(), [])
+        same = "".join(f"({attribute}={escaped(value)})" for value in raw)
+        return bool(raw) and len(search.users(f"(|{same})")) == 1
 
     def _user(self, entry: Entry, emulated: set[str] | None) -> DirectoryUser | None:
         options = self.options
@@ -261,7 +268,7 @@ class LdapDirectory:
         connection = self._open()
         try:
             # Bytes: text would be changed before it is sent, down to nothing if it comes to that.
-            secret = None if password is None else password.encode("utf-8", "surrogatepass")
+            secret = None if password is None else password.encode()
             is_bound = connection.rebind(user, secret) if user else connection.bind()
             code = connection.result["result"]
             if not is_bound and code in (RESULT_BUSY, RESULT_UNAVAILABLE):
@@ -277,7 +284,7 @@ class LdapDirectory:
             try:
                 return self._open_one(url)
             except (LDAPException, OSError) as error:
-                failures.append(f"{url}: {error}")
+                failures.append(f"{re.sub('//.*@', '//', url)}: {error}")
         raise DirectoryUnreachable("; ".join(failures) or "the configuration has no url")
 
     def _open_one(self, url: str) -> Connection:
