@@ -99,8 +99,7 @@ class Application:
             context: Context | None = None
             upload: Upload | None = None
             try:
-                self._check_sizes(scope, request)
-                request.path = _decoded(request.path)
+                self._admit(scope, request)
                 service, by_method, parameters = self.routes.find(request.path)
                 if service is None:
                     raise NotFound
@@ -140,7 +139,8 @@ class Application:
         self._flushing = False
         log.flush()
 
-    def _check_sizes(self, scope: Scope, request: Request) -> None:
+    def _admit(self, scope: Scope, request: Request) -> None:
+        """Refuse what is too large or no URL; from here on the path is readable."""
         if len(scope["raw_path"]) + len(scope["query_string"]) > self.limits.url_bytes:
             raise UriTooLong(limit=self.limits.url_bytes)
         if sum(len(k) + len(v) for k, v in scope["headers"]) > self.limits.header_bytes:
@@ -149,6 +149,7 @@ class Application:
             raise BadRequest("A NUL character is not allowed in a URL.")
         if not request.query_string.isascii() or not request.path.isascii():
             raise BadRequest("A URL is made of ASCII characters; others are percent-encoded.")
+        request.path = _decoded(request.path)
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
         limit = self.limits.body_bytes
