@@ -117,7 +117,7 @@ def test_constraints_hold_in_each_version() -> None:
 
 def test_handlers_get_the_newest_shape_whatever_came() -> None:
     old = version("2.1")
-    given = {
+    given: dict[str, Any] = {
         "name": "a", "colour": "blue", "owner": "me", "wheels": [{"size": 1}],
         "spare": {"size": 2}, "by_name": {"x": {"size": 3}},
     }  # fmt: skip
@@ -127,10 +127,16 @@ def test_handlers_get_the_newest_shape_whatever_came() -> None:
     assert car.owner_list is UNSET
     assert cast(Any, car.seats) is UNSET
     assert [type(each) for each in (*car.wheels, car.spare, car.by_name["x"])] == [Wheel] * 3
-    assert car.spare.tyre is None
+    assert car.spare == Wheel(size=2, tyre=None)
     new = version("2.30")
-    given = {"name": "a", "seats": 2, "owner": ["me", "you"], "wheels": [{"size": 1, "tyre": "t"}]}
-    car = widen(msgspec.convert(given, at(Car, new)), Car, new)
+    wheels = [{"size": 1, "tyre": "t"}]
+    newer = {"name": "a", "seats": 2, "owner": ["me", "you"], "wheels": wheels}
+        "name": "a",
+        "seats": 2,
+        "owner": ["me", "you"],
+        "wheels": [{"size": 1, "tyre": "t"}],
+    }
+    car = widen(msgspec.convert(newer, at(Car, new)), Car, new)
     assert (car.seats, car.owner_list, car.owner_text) == (2, ["me", "you"], UNSET)
     assert car.wheels == [Wheel(size=1, tyre="t")]
 

@@ -377,7 +377,7 @@ class Toy:
         **headers: str,
     ) -> Answer:
         """One request below /toy; underscores in headers' names stand for dashes."""
-        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        given = {name.replace("_", "-").lower(): value for name, value in headers.items()}
         if token is not None:
             given["x-auth-token"] = token
         content = body if isinstance(body, bytes) else b"" if body is None else _json(body)

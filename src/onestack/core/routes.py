@@ -30,6 +30,9 @@ class Routes:
                 by_method = self._node(service.root + operation.path).by_method
                 if operation.method in by_method:
                     raise ValueError(f"two operations for {operation.method} {operation.path}")
+                for other in by_method.values():
+                    if other.parameter_names != operation.parameter_names:
+                        raise ValueError(f"other parameters: {other.path} and {operation.path}")
                 by_method[operation.method] = operation
 
     def find(self, path: str) -> tuple[Service | None, ByMethod, dict[str, str]]:
