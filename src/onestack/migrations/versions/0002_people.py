@@ -11,7 +11,6 @@ def upgrade() -> None:
     """Make the tables."""
     _projects()
     _project_tags()
-    _memberships()
 
 
 def downgrade() -> None:
@@ -19,7 +18,6 @@ def downgrade() -> None:
     op.drop_table("passwords")
     op.drop_table("memberships")
     op.drop_table("logins")
-    op.drop_table("federated_users")
     op.drop_table("users")
     op.drop_table("project_tags")
     op.drop_table("groups")
@@ -116,26 +114,6 @@ def _project_tags() -> None:
     )
     op.create_index("uq_users_name", "users", ["domain_id", "name"], unique=True)
     op.create_table(
-        "federated_users",
-        sa.Column("id", sa.Integer, nullable=False),
-        sa.Column("user_id", sa.Text, nullable=False),
-        sa.Column("idp_id", sa.Text, nullable=False),
-        sa.Column("protocol_id", sa.Text, nullable=False),
-        sa.Column("unique_id", sa.Text, nullable=False),
-        sa.Column("display_name", sa.Text, nullable=True),
-        sa.PrimaryKeyConstraint("id", name="pk_federated_users"),
-        sa.ForeignKeyConstraint(
-            ["user_id"], ["users.id"], name="fk_federated_users_user_id", ondelete="CASCADE"
-        ),
-        sa.UniqueConstraint(
-            "idp_id",
-            "protocol_id",
-            "unique_id",
-            name="uq_federated_users_idp_id_protocol_id_unique_id",
-        ),
-    )
-    op.create_index("ix_federated_users_user_id", "federated_users", ["user_id"])
-    op.create_table(
         "logins",
         sa.Column("user_id", sa.Text, nullable=False),
         sa.Column("failures", sa.Integer, nullable=False),
@@ -146,9 +124,6 @@ def _project_tags() -> None:
             ["user_id"], ["users.id"], name="fk_logins_user_id", ondelete="CASCADE"
         ),
     )
-
-
-def _memberships() -> None:
     op.create_table(
         "memberships",
         sa.Column("user_id", sa.Text, nullable=False),
