@@ -3,7 +3,7 @@
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_origin
 
 import msgspec
 
@@ -34,9 +34,9 @@ def section(kind: type[S], name: str, content: Mapping[str, Any], environ: Mappi
     for unknown in given.keys() - known:
         raise ConfigError(f"[{name}] has no setting {unknown!r}; it has {', '.join(sorted(known))}")
     from_environment = {
-        key: environ[variable]
-        for key in known
-        if (variable := f"{PREFIX}{name}_{key}".upper()) in environ
+        field.name: _split(environ[variable]) if _is_list(field.type) else environ[variable]
+        for field in msgspec.structs.fields(kind)
+        if (variable := f"{PREFIX}{name}_{field.name}".upper()) in environ
     }
     try:
         loose = msgspec.convert(
@@ -52,3 +52,12 @@ def known_sections(content: Mapping[str, Any], names: set[str]) -> None:
     """Refuse a file that holds a section nobody reads."""
     for unknown in content.keys() - names:
         raise ConfigError(f"no section [{unknown}]; there are {', '.join(sorted(names))}")
+
+
+def _is_list(hint: Any) -> bool:
+    return get_origin(hint) is list
+
+
+def _split(text: str) -> list[str]:
+    """The elements of a list as the environment holds it: with commas between them."""
+    return [part.strip() for part in text.split(",") if part.strip()]
