@@ -131,11 +131,6 @@ def test_handlers_get_the_newest_shape_whatever_came() -> None:
     new = version("2.30")
     wheels = [{"size": 1, "tyre": "t"}]
     newer = {"name": "a", "seats": 2, "owner": ["me", "you"], "wheels": wheels}
-        "name": "a",
-        "seats": 2,
-        "owner": ["me", "you"],
-        "wheels": [{"size": 1, "tyre": "t"}],
-    }
     car = widen(msgspec.convert(newer, at(Car, new)), Car, new)
     assert (car.seats, car.owner_list, car.owner_text) == (2, ["me", "you"], UNSET)
     assert car.wheels == [Wheel(size=1, tyre="t")]
