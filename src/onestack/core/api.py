@@ -247,8 +247,13 @@ class Service:
     def openapi(self, version: str | None = None) -> dict[str, Any]:
         from onestack.core.openapi import document
 
-        newest = self.microversions.highest if self.microversions else ALWAYS.until
-        return document(self, Version.parse(version) if version else newest)
+        known = self.microversions
+        if known is None:
+            return document(self, Version.parse(version) if version else ALWAYS.until)
+        asked = Version.parse(version) if version else known.highest
+        if not known.lowest <= asked <= known.highest:
+            raise ValueError(f"Version {asked} is not between {known.lowest} and {known.highest}")
+        return document(self, asked)
 
 
 def _without_query(shape: Any) -> Any:
