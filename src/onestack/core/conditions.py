@@ -84,7 +84,12 @@ def matches(listed: str, etag: str, *, is_strong: bool = False) -> bool:
     """Whether an entity tag is among those that a header lists."""
     if listed.strip() == "*":
         return True
-    return any(_is_same(each[0], etag, is_strong) for each in _TAG.finditer(listed))
+    position = 0
+    while (found := _TAG.match(listed, position)) is not None:
+        if _is_same(found[0], etag, is_strong):
+            return True
+        position = found.end()
+    return False
 
 
 def _is_same(given: str, etag: str, is_strong: bool = True) -> bool:

@@ -222,7 +222,7 @@ class Producer:
 
     async def close(self) -> None:
         """Let go of the source, once nobody reads it any more."""
-        await asyncio.shield(self._threads.run(self._close))
+        await asyncio.shield(self._threads.start(self._close))
 
     def _close(self) -> None:
         with self._lock:

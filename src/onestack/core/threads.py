@@ -25,10 +25,14 @@ class Threads:
             raise Unavailable().with_headers(Retry_After="1")
         self._waiting += 1
         try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._pool, copy_context().run, work)
+            return await self.start(work)
         finally:
             self._waiting -= 1
+
+    def start(self, work: Callable[[], T]) -> "asyncio.Future[T]":
+        """Have the work done in any case, even if nobody waits for it."""
+        loop = asyncio.get_running_loop()
+        return loop.run_in_executor(self._pool, copy_context().run, work)
 
     def shutdown(self) -> None:
         """Wait for what runs, and end the threads."""
