@@ -1,0 +1,194 @@
+"""Flows that fail: tries and pauses, deadlines, leases that end, and orders that come too late."""
+
+import itertools
+
+import pytest
+from sqlalchemy import delete
+
+from onestack.core import clock
+from onestack.core.db import Database
+from onestack.core.engine import Engine
+from onestack.core.errors import Conflict
+from onestack.core.fence import Fence, Gate, Superseded
+from onestack.core.flow import Failure, Flow, Next, Sleep, step
+from tests.core.flow.stage import Agents, Answering, Walk, events, machine, rows, settle, start
+from tests.simulator.toys import Machine
+
+
+def test_an_agent_that_fails_is_asked_again_and_the_step_is_not_repeated(
+    database: Database, time: clock.Simulated
+) -> None:
+    failures = iter([OSError("one"), OSError("two")])
+
+    def answer(left: int, right: int) -> int:
+        for failure in failures:
+            raise failure
+        return left + right
+
+    agents = Agents(answer)
+    engine = Engine(database, agents, [Answering])
+    start(database, Answering)
+    settle(engine, time)
+    assert len(agents.asked) == 3
+    assert machine(database).boots == 5
+
+
+def test_a_poison_step_fails_after_its_tries_with_growing_pauses(
+    database: Database, time: clock.Simulated
+) -> None:
+    tried: list[float] = []
+
+    class Poison(Flow[Machine]):
+        event = "toy.poison"
+        tries_max = 4
+
+        @step(shows="poisoned")
+        def swallow(self) -> Next:
+            tried.append(time.monotonic())
+            self.subject.boots += 1
+            raise ValueError("bitter")
+
+        def failed(self, failure: Failure) -> None:
+            self.subject.status = f"{failure.error}: {failure.text} at {failure.step}"
+
+    engine = Engine(database, Agents(), [Poison])
+    start(database, Poison)
+    settle(engine, time)
+    pauses = [after - before for before, after in itertools.pairwise(tried)]
+    assert len(tried) == 4
+    assert 1 <= pauses[0] <= 2 <= pauses[1] <= 4 <= pauses[2] <= 8
+    found = machine(database)
+    assert (found.status, found.boots, found.task_state) == (
+        "ValueError: bitter at swallow", 0, None,
+    )  # fmt: skip
+    assert events(database)[-1] == (
+        "toy.poison.error", {"id": "m", "error": "ValueError", "text": "bitter"},
+    )  # fmt: skip
+
+
+def test_an_error_of_the_client_is_not_tried_again(
+    database: Database, time: clock.Simulated
+) -> None:
+    class Hopeless(Flow[Machine]):
+        @step()
+        def refuse(self) -> Next:
+            raise Conflict("never")
+
+        def failed(self, failure: Failure) -> None:
+            self.subject.status = f"{failure.text} {failure.status}"
+
+    engine = Engine(database, Agents(), [Hopeless])
+    start(database, Hopeless)
+    assert engine.run_until_idle() == 2
+    assert machine(database).status == "never 409"
+
+
+def test_a_failed_that_fails_does_not_hold_the_resource_for_ever(
+    database: Database, time: clock.Simulated
+) -> None:
+    class Worse(Flow[Machine]):
+        @step(shows="sinking")
+        def sink(self) -> Next:
+            raise Conflict("first")
+
+        def failed(self, failure: Failure) -> None:
+            raise RuntimeError("second")
+
+    engine = Engine(database, Agents(), [Worse])
+    start(database, Worse)
+    settle(engine, time)
+    assert machine(database).task_state is None
+
+
+def test_a_process_that_dies_at_each_try_ends_the_flow(
+    database: Database, time: clock.Simulated
+) -> None:
+    class Death(BaseException):
+        pass
+
+    class Deadly(Flow[Machine]):
+        @step()
+        def press(self) -> Next:
+            raise Death
+
+        def failed(self, failure: Failure) -> None:
+            self.subject.status = failure.error
+
+    start(database, Deadly)
+    deaths = 0
+    for _ in range(20):
+        engine = Engine(database, Agents(), [Deadly])
+        try:
+            engine.run_until_idle()
+        except Death:
+            deaths += 1
+        time.advance(engine.lease_s)
+    assert (deaths, machine(database).status) == (Deadly.tries_max, "Crashed")
+    assert rows(database) == []
+
+
+def test_a_flow_ends_at_its_deadline(database: Database, time: clock.Simulated) -> None:
+    class Endless(Flow[Machine]):
+        deadline_s = 100.0
+
+        @step()
+        def wait(self) -> Next:
+            return Sleep(70)
+
+        def failed(self, failure: Failure) -> None:
+            self.subject.status = failure.error
+
+    engine = Engine(database, Agents(), [Endless])
+    start(database, Endless)
+    began = time.monotonic()
+    settle(engine, time)
+    assert machine(database).status == "DeadlineExceeded"
+    assert time.monotonic() - began == 100
+
+
+def test_a_step_that_outlived_its_lease_writes_nothing(
+    database: Database, time: clock.Simulated
+) -> None:
+    slow, quick = (Engine(database, Agents(), [Walk]) for _ in range(2))
+    start(database, Walk, pace=1)
+    row = slow.take()
+    assert row is not None
+    time.advance(slow.lease_s)
+    assert quick.run_one()
+    assert slow.advance(row) is None
+    assert [each.step for each in rows(database)] == ["second"]
+    assert machine(database).task_state == "walking"
+
+
+def test_a_lease_is_renewed_while_an_agent_works(database: Database, time: clock.Simulated) -> None:
+    first, second = (Engine(database, Agents(lambda **_: 5), [Answering]) for _ in range(2))
+    start(database, Answering)
+    row = first.take()
+    assert row is not None
+    work = first.advance(row)
+    assert work is not None
+    for _ in range(5):
+        time.advance(first.lease_s / 2)
+        first.renew([row])
+        assert not second.run_one()
+    first.settle(work, first.carry_out(work))
+    assert rows(database)[0].step == "write"
+
+
+def test_a_flow_whose_resource_is_gone_ends(database: Database, time: clock.Simulated) -> None:
+    engine = Engine(database, Agents(), [Walk])
+    start(database, Walk, pace=2)
+    with database.transaction() as session:
+        session.execute(delete(Machine))
+    settle(engine, time)
+    assert events(database)[-1][1]["error"] == "SubjectGone"
+
+
+def test_a_gate_refuses_what_was_overtaken() -> None:
+    gate = Gate(subjects_max=2)
+    with gate.enter(Fence("a", 5)):
+        pass
+    with gate.enter(Fence("a", 5)), gate.enter(Fence("b", 1)):
+        pass
+    with pytest.raises(Superseded), gate.enter(Fence("a", 4)):
+        pass
