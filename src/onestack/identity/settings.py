@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-TOKEN_EXPIRATION_MAX_S = 30 * 24 * 3600
+TOKEN_EXPIRATION_MAX_S = 366 * 24 * 3600
 
 
 class IdentitySettings(msgspec.Struct, frozen=True):
