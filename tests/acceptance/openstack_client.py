@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from argparse import ArgumentParser
 from collections.abc import Callable, Mapping, Sequence
@@ -36,6 +37,7 @@ class Client:
 
     program: str
     variables: Mapping[str, str]
+    folder: Path
     commands: set[str] = field(default_factory=set)
     runs: int = 0
     _undo: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
@@ -81,7 +83,7 @@ class Client:
             for name, value in self.variables.items()
             if name in {"OS_AUTH_URL", "OS_REGION_NAME", "OS_CACERT", "OS_IDENTITY_API_VERSION"}
         }
-        return Client(self.program, {**kept, **variables}, self.commands)
+        return Client(self.program, {**kept, **variables}, self.folder, self.commands)
 
     def _succeed(self, command: str, *words: str) -> str:
         done = self._run(command, *words)
@@ -120,11 +122,6 @@ def run(client: Client, steps: Sequence[Callable[[Client], None]]) -> list[str]:
     return failures
 
 
-def account_client(program: str, account: cloud.Account) -> Client:
-    """A client of the account that the caller named."""
-    return Client(program, account.environment())
-
-
 def main() -> int:
     """Run the scenario; the status says whether all of it holds."""
     parser = ArgumentParser(description=__doc__)
@@ -143,8 +140,9 @@ def main() -> int:
         for step in openstack_commands.STEPS
         if arguments.only is None or arguments.only in step.__name__
     ]
-    client = account_client(program, account)
-    failures = run(client, chosen)
+    with tempfile.TemporaryDirectory(prefix="onestack-client-") as folder:
+        client = Client(program, account.environment(), Path(folder))
+        failures = run(client, chosen)
     print(
         f"\n{len(client.commands)} different commands succeeded in {client.runs} runs; "
         f"{len(chosen) - len(failures)} steps passed, {len(failures)} failed"

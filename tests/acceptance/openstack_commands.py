@@ -1,7 +1,6 @@
 """The commands of identity and what each must print, step by step."""
 
 import json
-import tempfile
 from collections.abc import Callable, Iterable
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
@@ -23,11 +22,11 @@ def column(rows: Iterable[dict[str, Any]], name: str) -> set[Any]:
     return {row[name] for row in rows}
 
 
-def written(content: object) -> str:
-    """A file with a JSON document in it; the system clears its folder."""
-    with tempfile.NamedTemporaryFile("w", suffix=".json", delete=False) as file:
-        json.dump(content, file)
-    return file.name
+def written(client: "Client", content: object) -> str:
+    """A file with a JSON document in it."""
+    file = client.folder / fresh("document")
+    file.write_text(json.dumps(content))
+    return str(file)
 
 
 def made(client: "Client", noun: str, *words: str, key: str = "id") -> dict[str, Any]:
@@ -190,7 +189,7 @@ def regions_services_endpoints(client: "Client") -> None:
 
 def endpoint_groups(client: "Client", service_id: str, project_id: str) -> None:
     """Groups of endpoints that a project sees."""
-    filters = written({"service_id": service_id})
+    filters = written(client, {"service_id": service_id})
     group = made(client, "endpoint group", fresh("endpoints"), filters)
     # The client sends null for whatever it is not told again.
     words = ("--name", group["name"], "--description", "second", "--filters", filters)
@@ -319,9 +318,9 @@ def federation(client: "Client") -> None:
     assert provider["id"] in column(client.rows("identity provider list"), "ID")
     local = [{"user": {"name": "{0}"}}]
     rules = [{"local": local, "remote": [{"type": "REMOTE_USER"}]}]
-    mapping = made(client, "mapping", fresh("mapping"), "--rules", written(rules))
+    mapping = made(client, "mapping", fresh("mapping"), "--rules", written(client, rules))
     rules[0]["remote"] = [{"type": "OTHER_USER"}]
-    client.do("mapping set", mapping["id"], "--rules", written(rules))
+    client.do("mapping set", mapping["id"], "--rules", written(client, rules))
     assert "OTHER_USER" in str(client.show("mapping show", mapping["id"])["rules"])
     assert mapping["id"] in column(client.rows("mapping list"), "ID")
     there = ("--identity-provider", provider["id"])
@@ -329,7 +328,7 @@ def federation(client: "Client") -> None:
         "federation protocol create", "mapped", *there, "--mapping", mapping["id"]
     )
     assert protocol["mapping"] == mapping["id"]
-    other = made(client, "mapping", fresh("mapping"), "--rules", written(rules))
+    other = made(client, "mapping", fresh("mapping"), "--rules", written(client, rules))
     # The client prints the answer and then exits with it as its status.
     client.attempt("federation protocol set", "mapped", *there, "--mapping", other["id"])
     assert client.show("federation protocol show", "mapped", *there)["mapping"] == other["id"]
@@ -355,7 +354,7 @@ def service_providers(client: "Client") -> None:
 
 def policies(client: "Client") -> None:
     """Documents that other services keep here."""
-    document = written({"rule": "role:admin"})
+    document = written(client, {"rule": "role:admin"})
     policy = made(client, "policy", document, "--type", "application/json")
     assert json.loads(policy["rules"]) == {"rule": "role:admin"}
     client.do("policy set", policy["id"], "--type", "text/plain")
