@@ -136,3 +136,15 @@ def domain_with(local: Local, config: Mapping[str, Any]) -> tuple[str, str]:
 def configure(local: Local, domain_id: str, **options: Any) -> None:
     """Change options of the domain's directory."""
     local.admin.patch(f"/domains/{domain_id}/config", {"config": {"ldap": options}})
+
+
+def users(local: Local, domain_id: str) -> dict[str, Any]:
+    """A domain's users by name, as a list shows them."""
+    listed = local.admin.get(f"/users?domain_id={domain_id}")["users"]
+    return {user["name"]: user for user in listed}
+
+
+def groups(local: Local, domain_id: str) -> dict[str, Any]:
+    """A domain's groups by name, as a list shows them."""
+    listed = local.admin.get(f"/groups?domain_id={domain_id}")["groups"]
+    return {group["name"]: group for group in listed}

@@ -10,7 +10,8 @@ import pytest
 from onestack.core import log
 from onestack.identity.domain_config import DEFAULTS
 from onestack.identity.drivers import ldap
-from onestack.identity.drivers.ldap import LdapDirectory, escaped, normal_dn
+from onestack.identity.drivers.ldap import LdapDirectory
+from onestack.identity.drivers.ldap_entry import escaped, normal_dn
 from tests.cloud import Local
 from tests.conftest import Clouds
 from tests.identity.people import sign_in

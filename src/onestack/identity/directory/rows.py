@@ -47,103 +47,45 @@ def committed(database: Database, change: Callable[[Session], Kept]) -> Kept:
             return change(session)
 
 
-def keep_all(
-    session: Session,
-    domain_id: str,
-    users: Sequence[DirectoryUser],
-    groups: Sequence[DirectoryGroup],
-) -> None:
-    """Make a domain's rows what its whole directory is."""
-    everybody = _by_id(domain_id, USER, users)
-    every_group = _by_id(domain_id, GROUP, groups)
-    _remove_others(session, domain_id, {*everybody, *every_group})
-    _keep(session, domain_id, USERS, everybody)
-    _keep(session, domain_id, GROUPS, every_group)
-    by_listing = {user.listed_as: user_id for user_id, user in everybody.items()}
-    wanted = {
-        (by_listing[member], group_id)
-        for group_id, group in every_group.items()
-        for member in group.members
-        if member in by_listing
-    }
-    _set_memberships(session, wanted, _memberships(session, domain_id))
-
-
 def keep_one(session: Session, domain_id: str, found: Found, *, by_name: bool) -> str:
     """Make the rows of one user and its groups what the directory says; the user's id.
 
     Who was found by name is the only one of that name: a row that still has it is out of date.
     """
-    one = _by_id(domain_id, USER, [found.user])
-    groups = _by_id(domain_id, GROUP, found.groups)
-    _keep(session, domain_id, USERS, one, displaces=by_name)
-    _keep(session, domain_id, GROUPS, groups, displaces=False)
+    one = by_id(domain_id, USERS, [found.user])
+    groups = by_id(domain_id, GROUPS, found.groups)
+    for kind, wanted, displaces in ((USERS, one, by_name), (GROUPS, groups, False)):
+        called = {entry.name for entry in wanted.values()}
+        held, marked = _held(session, domain_id, kind, {*wanted}, called)
+        names = names_of(kind, wanted, held, marked if displaces else set())
+        keep(session, domain_id, kind, wanted, names)
     (user_id,) = one
-    wanted = {(user_id, group_id) for group_id in groups}
-    _set_memberships(session, wanted, _memberships(session, domain_id, user_id))
+    current = memberships(session, domain_id, user_id)
+    set_memberships(session, {(user_id, group_id) for group_id in groups}, current)
     return user_id
 
 
-def _by_id(domain_id: str, kind: str, entries: Iterable[Any]) -> dict[str, Any]:
+def by_id(domain_id: str, kind: Kind, entries: Iterable[Any]) -> dict[str, Any]:
+    """Entries by the ids of their rows."""
     found: dict[str, Any] = {}
     for entry in entries:
-        row_id = entry_id(domain_id, kind, entry.key)
+        row_id = entry_id(domain_id, kind.name, entry.key)
         if found.setdefault(row_id, entry) is not entry:
-            log.warning("two entries of a directory have one key", kind=kind, key=entry.key)
+            log.warning("two entries of a directory have one key", kind=kind.name, key=entry.key)
     return found
 
 
-def _keep(
-    session: Session,
-    domain_id: str,
-    kind: Kind,
-    wanted: Mapping[str, Entry],
-    *,
-    displaces: bool | None = None,
-) -> None:
-    """Make or change the rows of these entries, and mark them as the directory's.
-
-    They are all that there are, unless `displaces` says whether they take names from others.
-    """
-    record, is_whole = kind.record, displaces is None
-    statement = select(record).where(record.domain_id == domain_id)
-    if not is_whole:
-        called = [entry.name for entry in wanted.values()]
-        statement = statement.where(or_(record.id.in_(wanted), record.name.in_(called)))
-    rows = {row.id: row for row in session.scalars(statement)}
-    marks = select(DirectoryEntryRecord.id).where(DirectoryEntryRecord.domain_id == domain_id)
-    if not is_whole:
-        marks = marks.where(DirectoryEntryRecord.id.in_({*rows, *wanted}))
-    marked = set(session.scalars(marks))
-    names = _names(kind, wanted, rows, marked if displaces else set())
-    _free_names(session, rows, names)
-    for row_id, entry in wanted.items():
-        row = rows.get(row_id)
-        if row is None:
-            session.add(kind.made(row_id, domain_id, names[row_id], kind.told(entry)))
-            event.emit(session, f"identity.{kind.name}.created", {"resource_info": row_id})
-        elif _change(session, row, names[row_id], kind.told(entry)):
-            event.emit(session, f"identity.{kind.name}.updated", {"resource_info": row_id})
-        if row_id not in marked:
-            session.add(
-                DirectoryEntryRecord(id=row_id, kind=kind.name, domain_id=domain_id, key=entry.key)
-            )
-    session.flush()
-
-
-def _names(
+def names_of(
     kind: Kind, wanted: Mapping[str, Entry], rows: Mapping[str, Row], yielding: set[str]
 ) -> dict[str, str]:
-    """The name of every row; who finds his own taken is called by his id, as is who yields it.
+    """What to call every entry; who finds his name taken by one that does not yield has his id.
 
     An account of the cloud's own keeps its name: else whoever writes to the directory could make
     an entry of that name, and be taken for it.
     """
-    called = {entry.name for entry in wanted.values()}
-    others = [row for row in rows.values() if row.id not in wanted and row.name in called]
-    taken = {row.name for row in others if row.id not in yielding}
-    names = {row.id: row.id for row in others if row.id in yielding}
+    taken = {row.name for row in rows.values() if row.id not in wanted and row.id not in yielding}
     had = {row_id for row_id, entry in wanted.items() if _is_called(rows.get(row_id), entry.name)}
+    names: dict[str, str] = {}
     for row_id in sorted(wanted, key=lambda row_id: (row_id not in had, wanted[row_id].key)):
         name = wanted[row_id].name
         if name in taken:
@@ -154,36 +96,72 @@ def _names(
     return names
 
 
+def keep(
+    session: Session,
+    domain_id: str,
+    kind: Kind,
+    wanted: Mapping[str, Entry],
+    names: Mapping[str, str],
+) -> None:
+    """Make or change the rows of these entries, and mark them as the directory's."""
+    chosen = {row_id: names[row_id] for row_id in wanted}
+    held, marked = _held(session, domain_id, kind, {*wanted}, {*chosen.values()})
+    # All at once let go of the names that change: they may be passed around among the rows.
+    for other in held.values():
+        if chosen.get(other.id) != other.name and (other.id in wanted or other.id in marked):
+            other.name = other.id
+    session.flush()
+    for row_id, entry in wanted.items():
+        row = held.get(row_id)
+        changes = changes_of(kind, row, entry, chosen[row_id])
+        if row is None:
+            session.add(kind.made(row_id, domain_id, changes))
+            event.emit(session, f"identity.{kind.name}.created", {"resource_info": row_id})
+        elif changes:
+            _change(session, row, changes)
+            event.emit(session, f"identity.{kind.name}.updated", {"resource_info": row_id})
+        if row_id not in marked:
+            session.add(
+                DirectoryEntryRecord(id=row_id, kind=kind.name, domain_id=domain_id, key=entry.key)
+            )
+    session.flush()
+
+
+def changes_of(kind: Kind, row: Row | None, entry: Entry, name: str) -> dict[str, Any]:
+    """The attributes in which a row is not what the directory says."""
+    told = {**kind.told(entry), "name": name}
+    if row is None:
+        return told
+    return {key: value for key, value in told.items() if getattr(row, key) != value}
+
+
+def _held(
+    session: Session, domain_id: str, kind: Kind, ids: set[str], names: set[str]
+) -> tuple[dict[str, Row], set[str]]:
+    """The rows with these ids or names, and which of all these ids are the directory's."""
+    record = kind.record
+    statement = select(record).where(record.domain_id == domain_id)
+    found = session.scalars(statement.where(or_(record.id.in_(ids), record.name.in_(names))))
+    rows = {row.id: row for row in found}
+    marks = select(DirectoryEntryRecord.id).where(DirectoryEntryRecord.id.in_({*rows, *ids}))
+    return rows, set(session.scalars(marks))
+
+
 def _is_called(row: Row | None, name: str) -> bool:
     return row is not None and row.name == name
 
 
-def _free_names(session: Session, rows: Mapping[str, Row], names: Mapping[str, str]) -> None:
-    """Let go of the names that change, all at once: they may be passed around among the rows."""
-    renamed = [row for row in rows.values() if names.get(row.id, row.name) != row.name]
-    for row in renamed:
-        row.name = row.id
-    if renamed:
-        session.flush()
-
-
-def _change(session: Session, row: Row, name: str, told: Mapping[str, Any]) -> bool:
-    """Change what is different; whether anything is."""
-    changes = {key: value for key, value in {**told, "name": name}.items()
-               if getattr(row, key) != value}  # fmt: skip
+def _change(session: Session, row: Row, changes: Mapping[str, Any]) -> None:
     for key, value in changes.items():
         setattr(row, key, value)
     if changes.get("enabled") is False:
         revoke(session, user_id=row.id)
-    return bool(changes)
 
 
-def _remove_others(session: Session, domain_id: str, kept: set[str]) -> None:
+def remove(session: Session, ids: Sequence[str]) -> None:
     """Remove the rows of entries that are gone, with all that they had."""
-    marks = select(DirectoryEntryRecord).where(DirectoryEntryRecord.domain_id == domain_id)
+    marks = select(DirectoryEntryRecord).where(DirectoryEntryRecord.id.in_(ids))
     for mark in list(session.scalars(marks)):
-        if mark.id in kept:
-            continue
         if mark.kind == USER:
             user = session.get(UserRecord, mark.id)
             if user is not None:
@@ -202,7 +180,7 @@ def _remove_group(session: Session, group_id: str) -> None:
         event.emit(session, "identity.group.deleted", {"resource_info": group_id})
 
 
-def _memberships(
+def memberships(
     session: Session, domain_id: str, user_id: str | None = None
 ) -> set[tuple[str, str]]:
     """Who is in which of the directory's groups, by our rows."""
@@ -217,9 +195,18 @@ def _memberships(
     return {(row.user_id, row.group_id) for row in session.execute(statement)}
 
 
-def _set_memberships(
+def members_of(session: Session, group_ids: Sequence[str]) -> set[tuple[str, str]]:
+    """Who is in these groups."""
+    statement = select(MembershipRecord.user_id, MembershipRecord.group_id).where(
+        MembershipRecord.group_id.in_(group_ids)
+    )
+    return {(row.user_id, row.group_id) for row in session.execute(statement)}
+
+
+def set_memberships(
     session: Session, wanted: set[tuple[str, str]], current: set[tuple[str, str]]
 ) -> None:
+    """Put users into groups, and take them out, until it is as wanted."""
     for user_id, group_id in sorted(wanted - current):
         session.add(MembershipRecord(user_id=user_id, group_id=group_id))
     lost = sorted(current - wanted)
@@ -234,19 +221,18 @@ def _set_memberships(
     session.flush()
 
 
-def _made_user(row_id: str, domain_id: str, name: str, told: Mapping[str, Any]) -> UserRecord:
+def _made_user(row_id: str, domain_id: str, told: Mapping[str, Any]) -> UserRecord:
     return UserRecord(
         id=row_id,
         domain_id=domain_id,
-        name=name,
         created_at=clock.now(),
         options=dict(OPTIONS),
         **told,
     )
 
 
-def _made_group(row_id: str, domain_id: str, name: str, told: Mapping[str, Any]) -> GroupRecord:
-    return GroupRecord(id=row_id, domain_id=domain_id, name=name, **told)
+def _made_group(row_id: str, domain_id: str, told: Mapping[str, Any]) -> GroupRecord:
+    return GroupRecord(id=row_id, domain_id=domain_id, **told)
 
 
 def _told_of_user(user: DirectoryUser) -> dict[str, Any]:

@@ -28,7 +28,6 @@ from ldap3.core.results import (
     RESULT_SUCCESS,
     RESULT_UNAVAILABLE,
 )
-from ldap3.utils.dn import parse_dn
 
 from onestack.core import clock
 from onestack.identity.directory.contract import (
@@ -38,11 +37,11 @@ from onestack.identity.directory.contract import (
     DirectoryUser,
     Found,
 )
+from onestack.identity.drivers.ldap_entry import GUID, Entry, escaped, normal_dn
 
 TIMEOUT_S = 5
 READING_S = 60.0  # for all pages of a list together
 PAGES = "1.2.840.113556.1.4.319"
-GUID = "objectguid"
 NAME_MAX = 255
 SCOPES = {"one": LEVEL, "sub": SUBTREE, "base": BASE}
 ALIASES = {
@@ -97,30 +96,6 @@ class LdapOptions(msgspec.Struct, frozen=True, kw_only=True):
     group_members_are_ids: bool
     group_attribute_ignore: list[str] | str | None = None
     group_additional_attribute_mapping: list[str] | str | None = None
-
-
-class Entry:
-    """One entry that a search found."""
-
-    def __init__(self, dn: str, attributes: Mapping[str, list[bytes]]) -> None:
-        self.dn = dn
-        self.attributes = {name.lower(): values for name, values in attributes.items()}
-
-    def values(self, attribute: str | None) -> list[str]:
-        """An attribute's values as text; what is no text is left out."""
-        raw = self.attributes.get((attribute or "").lower(), [])
-        return [text for each in raw if (text := _text(attribute or "", each)) is not None]
-
-    def value(self, attribute: str | None) -> str | None:
-        return next(iter(self.values(attribute)), None)
-
-    def key(self, attribute: str) -> str | None:
-        """The value that names the entry: of several, the one in its name, else the first."""
-        values = sorted(self.values(attribute))
-        if len(values) > 1:
-            naming = [value for name, value, _ in _parts(self.dn)[:1] if name == attribute.lower()]
-            values = [each for each in values if _folded(each) in naming] or values
-        return values[0] if values else None
 
 
 class LdapDirectory:
@@ -401,45 +376,6 @@ class Search:
             for each in self.connection.response or []
             if each["type"] == "searchResEntry"
         ]
-
-
-def escaped(value: bytes) -> str:
-    """A value within a filter: nothing but letters and digits goes as it is."""
-    return "".join(
-        chr(byte) if byte < 128 and chr(byte).isalnum() else f"\\{byte:02x}" for byte in value
-    )
-
-
-def normal_dn(dn: str) -> str:
-    """A distinguished name, written in one way only: case, blanks and escapes do not count."""
-    return "".join(f"{name}={value}{end}" for name, value, end in _parts(dn))
-
-
-def _parts(dn: str) -> list[tuple[str, str, str]]:
-    try:
-        parts = parse_dn(dn, escape=False, strip=True)
-    except LDAPException:
-        return [("", _folded(dn), "")]
-    return [(name.lower(), _folded(value), end) for name, value, end in parts]
-
-
-def _folded(text: str) -> str:
-    plain = re.sub(rb"\\([0-9a-fA-F]{2}|.)", _unescaped, text.encode()).decode(errors="replace")
-    return " ".join(plain.casefold().split()).replace(",", "\\,")
-
-
-def _unescaped(match: re.Match[bytes]) -> bytes:
-    return bytes.fromhex(match[1].decode()) if len(match[1]) == 2 else match[1]
-
-
-def _text(attribute: str, value: bytes) -> str | None:
-    if attribute.lower() == GUID and len(value) == 16:
-        return str(uuid.UUID(bytes_le=value))
-    try:
-        text = value.decode()
-    except UnicodeDecodeError:
-        return None
-    return None if "\0" in text else text
 
 
 def _words(given: list[str] | str | None) -> list[str]:
