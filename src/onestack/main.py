@@ -5,9 +5,10 @@ import os
 import signal
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
 from onestack import identity
 from onestack.core import config, event, log, observe, upkeep
@@ -34,10 +35,10 @@ class CloudSettings(msgspec.Struct, frozen=True):
 
     database: str = ""
     bus: str = "local"
-    log_level: str = "info"
-    body_bytes: int = 1 << 20
-    threads: int = 32
-    stream_threads: int = 16
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    body_bytes: Annotated[int, Meta(ge=1024, le=1 << 30)] = 1 << 20
+    threads: Annotated[int, Meta(ge=1, le=1024)] = 32
+    stream_threads: Annotated[int, Meta(ge=1, le=1024)] = 16
 
 
 FLOWS: tuple[type[Flow[Any]], ...] = (upkeep.forget_old_events, *identity.FLOWS)

@@ -28,7 +28,7 @@ def logged() -> Iterator[Logged]:
 
     def lines() -> list[dict[str, Any]]:
         log.flush()
-        return [json.loads(line) for line in stream.getvalue().splitlines()]
+        return [json.loads(line) for line in stream.getvalue().split("\n")[:-1]]
 
     yield lines
     log.flush()

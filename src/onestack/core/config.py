@@ -23,14 +23,16 @@ def read(path: Path | None) -> dict[str, Any]:
         return {}
     try:
         return tomllib.loads(path.read_text())
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: {error}") from None
 
 
 def section(kind: type[S], name: str, content: Mapping[str, Any], environ: Mapping[str, str]) -> S:
     """One section as its Struct: defaults, then the file, then ONESTACK_<SECTION>_<SETTING>."""
     known = {field.name for field in msgspec.structs.fields(kind)}
-    given = dict(content.get(name, {}))
+    given = content.get(name, {})
+    if not isinstance(given, dict):
+        raise ConfigError(f"[{name}] is not a table of settings")
     for unknown in given.keys() - known:
         raise ConfigError(f"[{name}] has no setting {unknown!r}; it has {', '.join(sorted(known))}")
     from_environment = {

@@ -1,6 +1,7 @@
 """What an operation knows of the request that it answers: who asks, in which version, for what."""
 
 import datetime as dt
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,6 +19,8 @@ from onestack.core.shapes import Version
 from onestack.core.streams import Upload
 
 T = TypeVar("T")
+
+AUTHORITY = re.compile(r"[A-Za-z0-9._~:\[\]-]{1,255}")
 
 
 class Cloud:
@@ -117,7 +120,17 @@ class AuthenticatorSlot:
 class Request:
     """An HTTP request, read whole; but for a stream's body, which its operation reads."""
 
-    __slots__ = ("body", "client", "headers", "method", "path", "query_string", "root", "stream")
+    __slots__ = (
+        "_base_url",
+        "body",
+        "client",
+        "headers",
+        "method",
+        "path",
+        "query_string",
+        "root",
+        "stream",
+    )
 
     stream: Upload  # of an operation that streams
 
@@ -127,6 +140,7 @@ class Request:
     ) -> None:  # fmt: skip
         self.method, self.path, self.query_string = method, path, query_string
         self.headers, self.body, self.client, self.root = headers, body, client, root
+        self._base_url = ""
 
     def query(self) -> dict[str, list[str]]:
         """The query string's values by name."""
@@ -155,9 +169,13 @@ class Request:
     @property
     def base_url(self) -> str:
         """Where the client found us: scheme and authority."""
-        scheme = self.headers.get("x-forwarded-proto", "http")
-        host = self.headers.get("x-forwarded-host") or self.headers.get("host", "localhost")
-        return f"{'https' if scheme == 'https' else 'http'}://{host}"
+        if not self._base_url:
+            scheme = self.headers.get("x-forwarded-proto", "http")
+            host = self.headers.get("x-forwarded-host") or self.headers.get("host", "")
+            host = host.partition(",")[0].strip()
+            host = host if AUTHORITY.fullmatch(host) else "localhost"
+            self._base_url = f"{'https' if scheme == 'https' else 'http'}://{host}"
+        return self._base_url
 
     @property
     def url(self) -> str:

@@ -41,7 +41,12 @@ def write(level: str, message: str, **fields: Any) -> None:
     if request_id:
         line["request_id"] = request_id
     line.update(fields)
-    _waiting.append(_encode(line))
+    try:
+        _waiting.append(_encode(line))
+    except (UnicodeError, TypeError, RecursionError, ValueError) as problem:
+        # What cannot be said as JSON is no reason to fail whoever says it.
+        said = {"level": level, "message": ascii(message), "unwritable": type(problem).__name__}
+        _waiting.append(_encode({**said, "text": ascii(fields)[:2000]}))
     if level != "info" or len(_waiting) >= WAITING_MAX:
         flush()
 
