@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from onestack.core import log
+from onestack.core.bus import Bus, Local
 from tests.core.toy_service import Toy
 from tests.servers.databases import PostgresDatabases, SqliteDatabases
 
 Toys = Callable[..., Toy]
+Connect = Callable[[], Bus]
 Logged = Callable[[], list[dict[str, Any]]]
 
 
@@ -34,6 +36,26 @@ def logged() -> Iterator[Logged]:
     log.flush()
     log._threshold, log._stream, root.handlers[:], _ = before
     root.setLevel(before[3])
+
+
+@pytest.fixture(params=["local", "rabbitmq"])
+def connect(request: pytest.FixtureRequest) -> Iterator[Connect]:
+    """Makes buses: over the broker each is what another process would have."""
+    if request.param == "local":
+        shared = Local()
+        yield lambda: Bus(shared)
+        return
+    from onestack.core.bus_rabbit import Rabbit
+
+    url = request.getfixturevalue("rabbit_url")
+    with ExitStack() as opened:
+
+        def make() -> Bus:
+            bus = Bus(Rabbit(url))
+            opened.callback(bus.close)
+            return bus
+
+        yield make
 
 
 @pytest.fixture

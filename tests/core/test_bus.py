@@ -1,6 +1,5 @@
 """The bus, the same tests over both transports."""
 
-import contextlib
 import datetime as dt
 import subprocess
 import sys
@@ -26,12 +25,10 @@ from onestack.core.bus import (
     MessageTooLarge,
     agent_address,
 )
-from onestack.core.bus_rabbit import Rabbit
 from onestack.core.contract import contract
 from onestack.core.holding import holding
+from tests.core.conftest import Connect
 from tests.servers.waiting import soon
-
-Connect = Callable[[], Bus]
 
 
 class Guest(msgspec.Struct):
@@ -74,24 +71,6 @@ class Host:
     def repeat(self, text: str, times: int) -> str:
         self.calls.append("repeat")
         return text * times
-
-
-@pytest.fixture(params=["local", "rabbitmq"])
-def connect(request: pytest.FixtureRequest) -> Iterator[Connect]:
-    """Makes buses: over the broker each is what another process would have."""
-    if request.param == "local":
-        shared = Local()
-        yield lambda: Bus(shared)
-        return
-    url = request.getfixturevalue("rabbit_url")
-    with contextlib.ExitStack() as opened:
-
-        def make() -> Bus:
-            bus = Bus(Rabbit(url))
-            opened.callback(bus.close)
-            return bus
-
-        yield make
 
 
 @pytest.fixture

@@ -7,14 +7,15 @@ idempotent; a peer answers a message that it has seen already with the answer th
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgspec
 
-from onestack.core import clock, log, trace
+from onestack.core import clock, fence, log, trace
 from onestack.core.contract import Contract, ContractBroken, Method, contract
 from onestack.core.holding import holding
 
@@ -30,6 +31,7 @@ ANSWERS_KEPT_BYTES = 8 * 1024 * 1024
 
 MESSAGE_ID = "message-id"
 REQUEST_ID = "request-id"
+FENCE = "fence"
 
 _ADDRESS = re.compile(r"agent\.[A-Za-z0-9][A-Za-z0-9._-]{0,199}\.[a-z][a-z0-9_]{0,31}")
 _TOPIC = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+){0,15}")
@@ -233,11 +235,13 @@ class Bus:
 
 
 class Peer:
-    """One that serves a contract: runs each message once, however often it is delivered."""
+    """One that serves a contract: runs each message once, however often it is delivered, and none
+    that comes after a later one about the same subject."""
 
     def __init__(self, peer: object, contract: Contract) -> None:
         self.peer = peer
         self.contract = contract
+        self._gate = fence.Gate()
         self._lock = threading.Lock()
         self._answers: OrderedDict[str, Future[Answer]] = OrderedDict()
         self._kept_bytes = 0
@@ -274,13 +278,16 @@ class Peer:
     def _answer(self, method: str, payload: bytes, headers: Mapping[str, str]) -> Answer:
         request_id = headers.get(REQUEST_ID)
         if request_id is None or request_id == trace.current_id():
-            return self._run(method, payload)
+            return self._run(method, payload, headers)
         with trace.recording(request_id):
-            return self._run(method, payload)
+            return self._run(method, payload, headers)
 
-    def _run(self, method: str, payload: bytes) -> Answer:
+    def _run(self, method: str, payload: bytes, headers: Mapping[str, str]) -> Answer:
         try:
-            with trace.span("driver", f"{self.contract.name}.{method[:100]}"):
+            with (
+                trace.span("driver", f"{self.contract.name}.{method[:100]}"),
+                self._let_in(headers),
+            ):
                 result = self.contract.method(method).run(self.peer, payload)
             return Answer(_checked_size(result))
         except AgentError as error:
@@ -288,6 +295,18 @@ class Peer:
         except Exception as error:
             log.exception("a call failed", error, method=f"{self.contract.name}.{method[:100]}")
             return failure(type(error).__name__, str(error))
+
+    @contextmanager
+    def _let_in(self, headers: Mapping[str, str]) -> Iterator[None]:
+        """Pass the gate with the fence that the message carries, and hand it on to calls that
+        the peer makes itself."""
+        order = _order(headers)
+        token = fence.current.set(order)
+        try:
+            with self._gate.enter(order) if order is not None else nullcontext():
+                yield
+        finally:
+            fence.current.reset(token)
 
     def _forget_oldest(self) -> None:
         for message_id, answer in list(self._answers.items()):
@@ -379,11 +398,15 @@ def failure(type: str, text: str) -> Answer:  # noqa: A002 - the word that fits
 
 
 def new_headers() -> dict[str, str]:
-    """What travels beside a call: its own id, and that of the request that it serves."""
+    """What travels beside a call: its own id, that of the request that it serves, and the fence
+    of the flow that makes it."""
     headers = {MESSAGE_ID: clock.new_id()}
     request_id = trace.current_id()
     if request_id is not None:
         headers[REQUEST_ID] = request_id
+    order = fence.current.get()
+    if order is not None:
+        headers[FENCE] = f"{order.number} {order.subject}"
     return headers
 
 
@@ -393,6 +416,13 @@ def matcher(topic: str) -> Callable[[str], bool]:
     pattern = "".join(words.get(word, rf"\.{re.escape(word)}") for word in topic.split("."))
     match = re.compile(pattern).fullmatch
     return lambda notified: match(f".{notified}") is not None
+
+
+def _order(headers: Mapping[str, str]) -> fence.Fence | None:
+    if FENCE not in headers:
+        return None
+    number, _, subject = headers[FENCE].partition(" ")
+    return fence.Fence(subject, int(number))
 
 
 def _check_not_holding(address: str, method: str) -> None:
