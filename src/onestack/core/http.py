@@ -35,6 +35,7 @@ from onestack.core.errors import (
     MethodNotAllowed,
     NotAcceptable,
     NotFound,
+    RequestTimeout,
     TooLarge,
     Unauthorized,
     Unavailable,
@@ -51,6 +52,7 @@ Scope = Mapping[str, Any]
 
 LOG_FLUSH_S = 0.2
 PATH_SHOWN = 500
+BODY_S = 60.0  # how long the whole body of a request may take, unless its operation streams
 ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
@@ -107,7 +109,7 @@ class Application:
                 if operation.streams:
                     upload = request.stream = Upload(receive, request.headers)
                 else:
-                    request.body = await self._body(scope, receive)
+                    request.body = await self._body(request, receive)
                 context = self._context(service, operation, parameters, request, request_id)
                 answer = partial(run, service, operation, context)
                 if upload is not None:
@@ -151,28 +153,27 @@ class Application:
             raise BadRequest("A URL is made of ASCII characters; others are percent-encoded.")
         request.path = _decoded(request.path)
 
-    async def _body(self, scope: Scope, receive: Receive) -> bytes:
+    async def _body(self, request: Request, receive: Receive) -> bytes:
         limit = self.limits.body_bytes
-        for name, value in scope["headers"]:
-            if name == b"content-length" and (not value.isdigit() or int(value) > limit):
-                raise TooLarge(limit=limit)
-        message = await receive()
-        body: bytes = message.get("body", b"")
-        if message.get("more_body"):
-            parts = [body]
-            size = len(body)
-            while message.get("more_body"):
-                message = await receive()
-                parts.append(message.get("body", b""))
-                size += len(parts[-1])
-                if size > limit:
-                    raise TooLarge(limit=limit)
-            body = b"".join(parts)
-        if message["type"] == "http.disconnect":
-            raise BadRequest("The client went away.")
-        if len(body) > limit:
+        length = request.headers.get("content-length", "0")
+        if not (length.isascii() and length.isdigit()) or int(length[:20]) > limit:
             raise TooLarge(limit=limit)
-        return body
+        parts: list[bytes] = []
+        size, more = 0, True
+        try:
+            async with asyncio.timeout(BODY_S):
+                while more:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise BadRequest("The client went away.")
+                    parts.append(message.get("body", b""))
+                    size += len(parts[-1])
+                    if size > limit:
+                        raise TooLarge(limit=limit)
+                    more = message.get("more_body", False)
+        except TimeoutError:
+            raise RequestTimeout from None
+        return b"".join(parts)
 
     def _context(
         self,

@@ -8,6 +8,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_BYTES_MAX = 128 << 10
 HELD_BYTES_MAX = 64 << 10
+HEAD_S = 30.0
 HEAD_TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
     b"content-length: 0\r\nconnection: close\r\n\r\n"
@@ -38,7 +39,8 @@ class _Together:
 
     def _send(self) -> None:
         if self._held:
-            self._transport.write(b"".join(self._held))
+            if not self._transport.is_closing():
+                self._transport.write(b"".join(self._held))
             self._held.clear()
             self._held_bytes = 0
 
@@ -50,9 +52,15 @@ class Protocol(HttpToolsProtocol):
     """One connection."""
 
     _head_bytes = 0
+    _overdue: asyncio.TimerHandle | None = None  # while the head of a request is coming
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(cast(asyncio.Transport, _Together(transport, self.loop)))
+        self._overdue = self.loop.call_later(HEAD_S, self._give_up)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._settle()
+        super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -64,14 +72,27 @@ class Protocol(HttpToolsProtocol):
         if self._head_bytes > HEAD_BYTES_MAX and not self.transport.is_closing():
             self.transport.write(HEAD_TOO_LARGE)
             self.transport.close()
+        elif self._head_bytes > 0 and self._overdue is None:
+            self._overdue = self.loop.call_later(HEAD_S, self._give_up)
 
     def on_headers_complete(self) -> None:
+        self._settle()
         super().on_headers_complete()
         self._head_bytes = -(1 << 62)  # what follows is the body, which has a limit of its own
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
         self._head_bytes = 0
+
+    def _settle(self) -> None:
+        if self._overdue is not None:
+            self._overdue.cancel()
+            self._overdue = None
+
+    def _give_up(self) -> None:
+        """Close a connection whose next request does not come to its point."""
+        self._overdue = None
+        self.transport.close()
 
 
 def server(app: Any, listen: str, port: int) -> uvicorn.Server:
