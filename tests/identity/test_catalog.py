@@ -156,3 +156,76 @@ def test_members_read_regions_but_not_services(local: Local) -> None:
     local.demo.get("/services", status=403)
     local.demo.post("/regions", {"region": {}}, status=403)
     assert local.ask("GET", "/identity/v3/regions").status == 401
+
+
+def test_one_endpoint_is_shown_and_deleted(local: Local) -> None:
+    service = _service(local, "single")
+    assert local.admin.get(f"/services/{service['id']}")["service"] == service
+    endpoint = _endpoint(local, service["id"])
+    path = f"/endpoints/{endpoint['id']}"
+    assert local.admin.get(path)["endpoint"] == endpoint
+    local.admin.delete(path)
+    local.admin.get(path, status=404)
+
+
+def test_a_region_changes(local: Local) -> None:
+    region = local.admin.post("/regions", {"region": {"description": "a"}})["region"]
+    path = f"/regions/{region['id']}"
+    changed = local.admin.patch(path, {"region": {"description": "b", "tier": 2}})["region"]
+    assert changed == {**region, "description": "b", "tier": 2}
+    local.admin.delete(path)
+
+
+def test_an_endpoint_group_lives(local: Local) -> None:
+    service = _service(local, "grouped")
+    endpoint = _endpoint(local, service["id"])
+    body = {"endpoint_group": {"name": "g", "filters": {"service_id": service["id"]}}}
+    group = local.admin.post("/OS-EP-FILTER/endpoint_groups", body)["endpoint_group"]
+    path = f"/OS-EP-FILTER/endpoint_groups/{group['id']}"
+    assert local.admin.get(path)["endpoint_group"] == group
+    assert local.admin.get(f"{path}/endpoints")["endpoints"] == [endpoint]
+    project = local.admin.get("/projects?name=demo")["projects"][0]
+    local.admin.put(f"{path}/projects/{project['id']}")
+    shown = local.admin.get(f"{path}/projects")["projects"]
+    assert [each["id"] for each in shown] == [project["id"]]
+    local.admin.delete(f"{path}/projects/{project['id']}")
+    local.admin.get(f"{path}/projects/{project['id']}", status=404)
+    change = {"endpoint_group": {"description": "d", "filters": {"interface": "admin"}}}
+    changed = local.admin.patch(path, change)["endpoint_group"]
+    assert changed == {**group, "description": "d", "filters": {"interface": "admin"}}
+    assert endpoint not in local.admin.get(f"{path}/endpoints")["endpoints"]
+    local.admin.delete(path)
+    local.admin.get(path, status=404)
+
+
+def test_an_endpoint_names_the_projects_it_is_shown_to(local: Local) -> None:
+    endpoint = _endpoint(local, _service(local, "shown")["id"])
+    made = local.admin.post("/projects", {"project": {"name": "sees one endpoint"}})["project"]
+    association = f"/OS-EP-FILTER/projects/{made['id']}/endpoints/{endpoint['id']}"
+    local.admin.put(association)
+    local.admin.get(association, status=204)
+    found = local.admin.get(f"/OS-EP-FILTER/endpoints/{endpoint['id']}/projects")["projects"]
+    assert [each["id"] for each in found] == [made["id"]]
+
+
+def test_a_policy_is_changed_and_let_go(local: Local) -> None:
+    service = _service(local, "letting")
+    endpoint = _endpoint(local, service["id"], region="RegionOne")
+    body = {"policy": {"blob": "{}", "type": "text/x", "origin": "here"}}
+    policy = local.admin.post("/policies", body)["policy"]
+    path = f"/policies/{policy['id']}"
+    assert local.admin.get(path)["policy"] == policy
+    changed = local.admin.patch(path, {"policy": {"blob": "[]", "type": "text/y"}})["policy"]
+    assert changed == {**policy, "blob": "[]", "type": "text/y"}
+    assert changed in local.admin.get("/policies?type=text/y")["policies"]
+    for place in (
+        f"endpoints/{endpoint['id']}",
+        f"services/{service['id']}",
+        f"services/{service['id']}/regions/RegionOne",
+    ):
+        association = f"{path}/OS-ENDPOINT-POLICY/{place}"
+        local.admin.delete(association, status=404)
+        local.admin.put(association)
+        local.admin.head(association, status=204)
+        local.admin.delete(association)
+        local.admin.get(association, status=404)

@@ -59,30 +59,30 @@ def test_names_are_unique_in_a_domain(local: Local) -> None:
         {"name": "a\nb"},
         {"name": 7},
         {},
-        {"name": "p-bad", "enabled": "yes"},
-        {"name": "p-bad", "description": 1},
-        {"name": "p-bad", "domain_id": "none-such"},
-        {"name": "p-bad", "domain_id": "x" * 65},
-        {"name": "p-bad", "parent_id": "none-such"},
-        {"name": "p-bad", "options": {"unknown": True}},
-        {"name": "p-bad", "options": {"immutable": "yes"}},
-        {"name": "p-bad", "options": []},
-        {"name": "p-bad", "tags": "red"},
-        {"name": "p-bad", "tags": ["a", "a"]},
-        {"name": "p-bad", "tags": ["a", " a"]},
-        {"name": "p-bad", "tags": ["a,b"]},
-        {"name": "p-bad", "tags": ["a/b"]},
-        {"name": "p-bad", "tags": [" "]},
-        {"name": "p-bad", "tags": ["x" * 256]},
-        {"name": "p-bad", "tags": [str(n) for n in range(81)]},
-        {"name": "p-bad", "is_domain": True, "domain_id": "default"},
-        {"name": "p-bad", "is_domain": True, "parent_id": "default"},
+        {"name": "bad-project", "enabled": "yes"},
+        {"name": "bad-project", "description": 1},
+        {"name": "bad-project", "domain_id": "none-such"},
+        {"name": "bad-project", "domain_id": "x" * 65},
+        {"name": "bad-project", "parent_id": "none-such"},
+        {"name": "bad-project", "options": {"unknown": True}},
+        {"name": "bad-project", "options": {"immutable": "yes"}},
+        {"name": "bad-project", "options": []},
+        {"name": "bad-project", "tags": "red"},
+        {"name": "bad-project", "tags": ["a", "a"]},
+        {"name": "bad-project", "tags": ["a", " a"]},
+        {"name": "bad-project", "tags": ["a,b"]},
+        {"name": "bad-project", "tags": ["a/b"]},
+        {"name": "bad-project", "tags": [" "]},
+        {"name": "bad-project", "tags": ["x" * 256]},
+        {"name": "bad-project", "tags": [str(n) for n in range(81)]},
+        {"name": "bad-project", "is_domain": True, "domain_id": "default"},
+        {"name": "bad-project", "is_domain": True, "parent_id": "default"},
     ],
 )
 def test_bad_projects_are_refused(local: Local, body: Any) -> None:
     local.admin.post("/projects", {"project": body}, status=400)
-    assert local.admin.get("/projects?name=p-bad")["projects"] == []
-    assert local.admin.get("/domains?name=p-bad")["domains"] == []
+    assert local.admin.get("/projects?name=bad-project")["projects"] == []
+    assert local.admin.get("/domains?name=bad-project")["domains"] == []
 
 
 def test_where_a_project_stands_does_not_change(local: Local) -> None:
@@ -234,49 +234,49 @@ def test_deleting_a_project_takes_its_roles_along(local: Local) -> None:
 
 def test_who_may_do_what(local: Local) -> None:
     admin = local.admin
-    domain, other = make_domain(local, "p-who"), make_domain(local, "p-who-2")
-    project = make(admin, "p-who-own", domain_id=domain["id"])
-    sister = make(admin, "p-who-sister", domain_id=domain["id"])
-    foreign = make(admin, "p-who-foreign", domain_id=other["id"])
+    domain, other = make_domain(local, "who-project"), make_domain(local, "who-project-2")
+    project = make(admin, "who-project-own", domain_id=domain["id"])
+    sister = make(admin, "who-project-sister", domain_id=domain["id"])
+    foreign = make(admin, "who-project-foreign", domain_id=other["id"])
     own, theirs = f"/projects/{project['id']}", f"/projects/{foreign['id']}"
     body = {"project": {"description": "x"}}
 
-    user = member(local, domain["id"], "p-who-member", "member", project=project["id"])
+    user = member(local, domain["id"], "who-project-member", "member", project=project["id"])
     user.get(own)
     user.get(f"/projects/{sister['id']}", status=403)
     user.get("/projects/no-such-project", status=403)
     user.get("/projects", status=403)
     user.patch(own, body, status=403)
     user.delete(own, status=403)
-    make(user, "p-who-new", status=403)
+    make(user, "who-project-new", status=403)
 
-    reader = member(local, domain["id"], "p-who-reader", "reader", domain=domain["id"])
-    assert sorted(names(reader.get("/projects"))) == ["p-who-own", "p-who-sister"]
+    reader = member(local, domain["id"], "who-project-reader", "reader", domain=domain["id"])
+    assert sorted(names(reader.get("/projects"))) == ["who-project-own", "who-project-sister"]
     assert names(reader.get(f"/projects?domain_id={other['id']}")) == []
     assert names(reader.get("/projects?is_domain=True")) == []
     reader.get(f"/projects/{sister['id']}")
     reader.get(theirs, status=403)
     reader.patch(own, body, status=403)
-    make(reader, "p-who-new", status=403)
+    make(reader, "who-project-new", status=403)
 
-    manager = member(local, domain["id"], "p-who-manager", "manager", domain=domain["id"])
-    created = make(manager, "p-who-new")
+    manager = member(local, domain["id"], "who-project-manager", "manager", domain=domain["id"])
+    created = make(manager, "who-project-new")
     assert created["domain_id"] == domain["id"]
     manager.patch(f"/projects/{created['id']}", body)
     manager.put(f"/projects/{created['id']}/tags/t", {}, status=201)
     manager.delete(f"/projects/{created['id']}")
-    make(manager, "p-who-new", status=403, domain_id=other["id"])
-    make(manager, "p-who-new", status=403, parent_id=foreign["id"])
-    make(manager, "p-who-new", status=403, is_domain=True)
+    make(manager, "who-project-new", status=403, domain_id=other["id"])
+    make(manager, "who-project-new", status=403, parent_id=foreign["id"])
+    make(manager, "who-project-new", status=403, is_domain=True)
     manager.patch(theirs, body, status=403)
     manager.delete(theirs, status=403)
 
     # Even an administrator's token for one domain lists that domain only.
-    boss = member(local, domain["id"], "p-who-admin", "admin", domain=domain["id"])
-    assert sorted(names(boss.get("/projects"))) == ["p-who-own", "p-who-sister"]
+    boss = member(local, domain["id"], "who-project-admin", "admin", domain=domain["id"])
+    assert sorted(names(boss.get("/projects"))) == ["who-project-own", "who-project-sister"]
 
     system = As(local, local.token("admin", {"system": {"all": True}}))
-    assert "p-who-foreign" in names(system.get("/projects"))
+    assert "who-project-foreign" in names(system.get("/projects"))
     nobody = As(local, None)
     nobody.get("/projects", status=401)
     nobody.get(own, status=401)

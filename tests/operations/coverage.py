@@ -5,7 +5,9 @@
 
 The reference is an OpenAPI document. The record holds one JSON object a line for each request that
 the tests made, `{"method": "GET", "route": "/identity/v3/users/{user_id}", "status": 200}`; an
-operation is tested when a request to it succeeded, and its refusals are shown beside.
+operation is tested when a request to it succeeded (or was told that there is no such method, or no
+longer, where that is all that it ever answers); its refusals are shown beside. Where the reference
+names a method that a path of ours does not allow, the answer is 405, and the table says so.
 """
 
 import json
@@ -25,6 +27,7 @@ import yaml
 Document = dict[str, Any]
 Key = tuple[str, str]
 
+GONE = frozenset({405, 410})
 METHODS = frozenset({"get", "head", "post", "put", "patch", "delete"})
 
 
@@ -35,13 +38,14 @@ class Operation:
     method: str
     path: str
     is_implemented: bool
+    is_refused: bool = False  # the path is there, and answers 405 to this method
     policy: str = ""
     statuses: frozenset[int] = field(default_factory=frozenset)
 
     @property
     def is_tested(self) -> bool:
-        """Whether a request to it succeeded."""
-        return any(status < 400 for status in self.statuses)
+        """Whether a request to it got what it has to give."""
+        return any(status < 400 or status in GONE for status in self.statuses)
 
 
 def key_of(method: str, path: str, prefix: str = "") -> Key:
@@ -73,29 +77,33 @@ def rows(
         own = declared.get(key) or (declared.get(("GET", key[1])) if method == "HEAD" else None)
         policy = str(own[1].get("x-policy") or "") if own else ""
         statuses = recorded.get(key, frozenset())
-        found.append(Operation(method, path, own is not None, policy, statuses))
+        is_refused = own is None and any(other[1] == key[1] for other in declared)
+        found.append(Operation(method, path, own is not None, is_refused, policy, statuses))
     for key in declared.keys() - wanted.keys():
         path, operation = declared[key]
         policy = str(operation.get("x-policy") or "")
         statuses = recorded.get(key, frozenset())
-        found.append(Operation(key[0], path.removeprefix(prefix), True, policy, statuses))
+        bare = path.removeprefix(prefix)
+        found.append(Operation(key[0], bare, True, False, policy, statuses))
     return sorted(found, key=lambda each: (each.path, each.method))
 
 
 def table(operations: Sequence[Operation]) -> str:
     """The rows in Markdown, with the sums first."""
     implemented = [each for each in operations if each.is_implemented]
+    refused = [each for each in operations if each.is_refused]
     tested = [each for each in implemented if each.is_tested]
     lines = [
         f"{len(operations)} operations, {len(implemented)} implemented, {len(tested)} tested, "
-        f"{len(operations) - len(implemented)} missing.",
+        f"{len(refused)} methods not allowed (405), "
+        f"{len(operations) - len(implemented) - len(refused)} missing.",
         "",
         "| operation | implemented | policy | tested | answers seen |",
         "|---|---|---|---|---|",
     ]
     for each in operations:
-        is_there = "yes" if each.is_implemented else "**missing**"
-        is_tested = "yes" if each.is_tested else "**no**"
+        is_there = "yes" if each.is_implemented else "405" if each.is_refused else "**missing**"
+        is_tested = "yes" if each.is_tested else "" if each.is_refused else "**no**"
         policy = f"`{each.policy}`" if each.policy else ""
         seen = " ".join(map(str, sorted(each.statuses)))
         cells = (f"`{each.method} {each.path}`", is_there, policy, is_tested, seen)
@@ -141,7 +149,10 @@ def main() -> int:
     ours = read_ours(arguments.service, arguments.ours)
     operations = rows(reference, ours, read_recorded(arguments.recorded, prefix), prefix)
     sys.stdout.write(table(operations))
-    return 0 if all(each.is_implemented and each.is_tested for each in operations) else 1
+    is_whole = all(
+        each.is_refused or (each.is_implemented and each.is_tested) for each in operations
+    )
+    return 0 if is_whole else 1
 
 
 if __name__ == "__main__":
