@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from onestack import identity
-from onestack.core import config, event, log, observe, upkeep
+from onestack.core import config, doorbell, event, flow_record, log, observe, upkeep
 from onestack.core.api import Service
 from onestack.core.bus import Bus, Local, Transport
 from onestack.core.context import Cloud
@@ -44,6 +44,7 @@ class CloudSettings(msgspec.Struct, frozen=True):
 FLOWS: tuple[type[Flow[Any]], ...] = (upkeep.forget_old_events, *identity.FLOWS)
 CONTRACTS: tuple[type, ...] = ()
 NOTIFICATIONS = "notifications"
+DOORBELLS = (flow_record.DOORBELL, event.DOORBELL)
 
 SECTIONS: dict[str, type[msgspec.Struct]] = {
     "cloud": CloudSettings,
@@ -194,12 +195,22 @@ async def _serve(cloud: Cloud, server: Any, *, works: bool) -> None:
     if works:
         tasks.append(asyncio.create_task(Worker(cloud.get(Engine)).serve()))
         tasks.append(asyncio.create_task(event.serve(cloud.get(event.Publisher))))
-    try:
-        await (server.serve() if server is not None else _until_told_to_stop())
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        tasks.append(asyncio.create_task(asyncio.to_thread(_answer_rings, cloud)))
+    with doorbell.carried(cloud.get(Database), cloud.get(Bus), DOORBELLS):
+        try:
+            await (server.serve() if server is not None else _until_told_to_stop())
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _answer_rings(cloud: Cloud) -> None:
+    """Wake this process's worker and publisher when other processes have work for them; waits
+    for a broker that is slow to come."""
+    bells = (cloud.get(Engine).ring, cloud.get(event.Publisher).bell.ring)
+    for name, ring in zip(DOORBELLS, bells, strict=True):
+        cloud.get(Bus).answer_ring(name, ring)
 
 
 async def _until_told_to_stop() -> None:

@@ -13,6 +13,7 @@ import ssl
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -176,7 +177,8 @@ class Rabbit:
         self._do(self._add(self._heard, _Heard(NOTIFICATIONS, topic, told, _one_thread(topic))))
 
     def ring(self, topic: str) -> None:
-        self._loop.call_soon_threadsafe(self._ring, topic)
+        with suppress(RuntimeError):  # the bus may close at this very moment
+            self._loop.call_soon_threadsafe(self._ring, topic)
 
     def answer_ring(self, topic: str, callback: Rung) -> None:
         def told(_topic: str, _payload: bytes) -> None:

@@ -1,13 +1,15 @@
 """Doorbells: who waits for rows hears when some are committed, and need not look for them."""
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session
 
+from onestack.core.bus import Bus
 from onestack.core.db import Database
 
 _listeners: WeakKeyDictionary[Engine, list[tuple[str, Callable[[], None]]]] = WeakKeyDictionary()
@@ -27,6 +29,15 @@ def hearing(database: Database, name: str, callback: Callable[[], None]) -> Iter
         yield
     finally:
         _listeners[database.engine].remove(listener)
+
+
+@contextmanager
+def carried(database: Database, bus: Bus, names: Iterable[str]) -> Iterator[None]:
+    """Within the block, what rings in this process rings in all that share the bus."""
+    with ExitStack() as heard:
+        for name in names:
+            heard.enter_context(hearing(database, name, partial(bus.ring, name)))
+        yield
 
 
 class Bell:
