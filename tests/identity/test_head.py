@@ -4,7 +4,8 @@ from onestack import main
 from tests.cloud import Local
 from tests.security.world import World
 
-SUBJECT = "/v3/auth/tokens"
+# Where upstream tells by HEAD only that it is so.
+TELLS_LESS = {"/v3/roles/{prior_role_id}/implies/{implied_role_id}": (200, 204)}
 
 
 def test_head_answers_as_get_does(fresh: Local) -> None:
@@ -20,7 +21,8 @@ def test_head_answers_as_get_does(fresh: Local) -> None:
         path = world.path(operation, service)
         shown = fresh.ask("GET", path, token=token, headers=headers)
         head = fresh.ask("HEAD", path, token=token, headers=headers)
-        if head.status != shown.status or head.content:
+        alike = TELLS_LESS.get(operation.path, (shown.status, shown.status))
+        if (shown.status, head.status) != alike or head.content:
             differences.append((operation.path, shown.status, head.status))
         if shown.status >= 500:
             differences.append((operation.path, shown.status, 0))

@@ -73,10 +73,12 @@ def rows(
     found: list[Operation] = []
     for key, (path, _) in wanted.items():
         method = key[0]
-        # HEAD is answered by the operation that answers GET.
+        # HEAD is answered by the operation that answers GET: asked once, it has its answers.
         own = declared.get(key) or (declared.get(("GET", key[1])) if method == "HEAD" else None)
         policy = str(own[1].get("x-policy") or "") if own else ""
         statuses = recorded.get(key, frozenset())
+        if method == "HEAD" and statuses and key not in declared:
+            statuses |= recorded.get(("GET", key[1]), frozenset())
         is_refused = own is None and any(other[1] == key[1] for other in declared)
         found.append(Operation(method, path, own is not None, is_refused, policy, statuses))
     for key in declared.keys() - wanted.keys():
