@@ -248,9 +248,10 @@ class Service:
         from onestack.core.openapi import document
 
         known = self.microversions
+        asked = Version.parse(version) if version else None
         if known is None:
-            return document(self, Version.parse(version) if version else ALWAYS.until)
-        asked = Version.parse(version) if version else known.highest
+            return document(self, ALWAYS.until)
+        asked = asked or known.highest
         if not known.lowest <= asked <= known.highest:
             raise ValueError(f"Version {asked} is not between {known.lowest} and {known.highest}")
         return document(self, asked)

@@ -1,8 +1,10 @@
 """What the cloud says of itself: health, metrics, traces, and the documents of its APIs."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
+import msgspec
 from sqlalchemy.exc import DBAPIError
 
 from onestack import __version__
@@ -16,6 +18,7 @@ from onestack.core.shapes import Shape
 
 api = Operations("cloud")
 
+DOCUMENTS_KEPT = 8
 ADMIN = Rule("onestack:observe", "role:admin")
 
 
@@ -24,6 +27,17 @@ class Services:
 
     def __init__(self, services: Sequence[Service]) -> None:
         self.all = list(services)
+        self.document = lru_cache(DOCUMENTS_KEPT)(self._document)
+
+    def _document(self, name: str, version: str | None) -> bytes:
+        """A service's OpenAPI document; making one takes as long as many requests."""
+        for each in self.all:
+            if each.name == name:
+                try:
+                    return msgspec.json.encode(each.openapi(version))
+                except ValueError as error:
+                    raise BadRequest(f"{error}.") from None
+        raise NotFound
 
 
 class PlainStyle:
@@ -114,15 +128,9 @@ def measured(_ctx: Context) -> Raw:
 
 
 @api.get("/openapi/{service}", PUBLIC)
-def document(ctx: Context, service: str, query: "DocumentQuery") -> dict[str, Any]:
+def document(ctx: Context, service: str, query: "DocumentQuery") -> Raw:
     """Show a service's OpenAPI document, at a microversion or the newest."""
-    for each in ctx.cloud.get(Services).all:
-        if each.name == service:
-            try:
-                return each.openapi(query.version)
-            except ValueError as error:
-                raise BadRequest(f"{error}.") from None
-    raise NotFound
+    return Raw(ctx.cloud.get(Services).document(service, query.version))
 
 
 class DocumentQuery(Shape):
