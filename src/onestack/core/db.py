@@ -103,12 +103,14 @@ class Database:
     def revision(self, topic: str) -> int:
         """The committed revision of a topic, by the cheapest statement that there is."""
         _note("SELECT value FROM revisions")
-        with trace.span("sql", "revision"):
-            try:
-                row = self._read(topic)
-            except Exception as error:
-                # Drivers' own errors become what those of sessions are.
-                raise OperationalError(self._revision_statement, None, error) from error
+        span = trace.begin("sql", "revision")
+        try:
+            row = self._read(topic)
+        except Exception as error:
+            # Drivers' own errors become what those of sessions are.
+            raise OperationalError(self._revision_statement, None, error) from error
+        finally:
+            trace.end(span)
         return int(row[0]) if row else 0
 
     def _read(self, topic: str) -> Any:

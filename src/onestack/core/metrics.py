@@ -25,6 +25,7 @@ class Series:
 
 
 _requests: dict[Labels, Series] = {}
+_traces_dropped = 0
 
 
 def request(service: str, route: str, status: int, elapsed_s: float) -> None:
@@ -42,16 +43,10 @@ def series_count() -> int:
     return len(_requests)
 
 
-@cache
-def _traces_dropped() -> Any:
-    from prometheus_client import Counter
-
-    return Counter("onestack_traces_dropped", "Traces that no collector took.")
-
-
 def traces_dropped(count: int) -> None:
-    """Count traces that were not exported."""
-    _traces_dropped().inc(count)
+    """Count traces that no collector took."""
+    global _traces_dropped  # noqa: PLW0603 - a counter of this process
+    _traces_dropped += count
 
 
 def exposition() -> bytes:
@@ -64,6 +59,9 @@ def exposition() -> bytes:
         "# HELP process_resident_memory_bytes Memory that this process holds.",
         "# TYPE process_resident_memory_bytes gauge",
         f"process_resident_memory_bytes {_resident_bytes()}",
+        "# HELP onestack_traces_dropped_total Traces that no collector took.",
+        "# TYPE onestack_traces_dropped_total counter",
+        f"onestack_traces_dropped_total {_traces_dropped}",
         f"# HELP {REQUESTS} Time taken to answer a request.",
         f"# TYPE {REQUESTS} histogram",
     ]
