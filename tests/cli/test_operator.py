@@ -143,6 +143,15 @@ def test_keys_rotate_under_a_running_cloud(cloud: Shell) -> None:
     cloud.good("trace", request)
 
 
+def test_the_key_of_secrets_rotates_under_a_running_cloud(cloud: Shell) -> None:
+    folder = Path(cloud.variables["ONESTACK_DATA"]) / "keys" / "credential"
+    before = {path.name for path in folder.iterdir() if path.name.isdigit()}
+    assert cloud.good("keys", "rotate", "--credential").out.startswith("a new key encrypts ")
+    after = {path.name for path in folder.iterdir() if path.name.isdigit()}
+    assert len(after - before) == 1
+    cloud.good("status")
+
+
 @pytest.mark.parametrize("words", [("status",), ("policy", "list"), ("keys", "list")])
 def test_tables_are_plain_where_nobody_watches(cloud: Shell, words: tuple[str, ...]) -> None:
     said = cloud.good(*words, FORCE_COLOR="1").out

@@ -107,7 +107,7 @@ def token_keys(folder: Folder) -> Finding:
         return fail(name, f"there is no {' and no '.join(sorted(missing))} key", mend)
     age_s = found["primary"]["age_s"]
     said = f"the primary key is {age_s // 86400} days old"
-    if age_s > 2 * chosen.fernet_rotation_s:
+    if chosen.fernet_rotation_s and age_s > 2 * chosen.fernet_rotation_s:
         return warn(name, said, f"onestack keys rotate{folder.option}")
     return ok(name, said)
 

@@ -1,4 +1,4 @@
-"""`onestack keys`: the keys that encrypt or sign tokens."""
+"""`onestack keys`: the keys that encrypt or sign tokens, and those for secrets at rest."""
 
 from datetime import UTC
 from pathlib import Path
@@ -20,7 +20,7 @@ STAGED = 0
 
 @click.group()
 def command() -> None:
-    """Look after the keys that encrypt tokens."""
+    """Look after the keys that encrypt tokens and secrets."""
 
 
 @command.command("list")
@@ -36,25 +36,49 @@ def list_keys(data: Path | None, form: str) -> None:
 
 @command.command()
 @folders.data_option
-def rotate(data: Path | None) -> None:
+@click.option("--credential", is_flag=True, help="Rotate the key for secrets in the database.")
+def rotate(data: Path | None, credential: bool) -> None:
     """Encrypt new tokens with a new key; tokens of the keys kept stay valid.
 
-    A running cloud takes the new keys over by itself.
+    With --credential, what is secret in the database is encrypted with a new key: credentials,
+    and the secrets of OAuth. A running cloud takes new keys over by itself.
     """
     folder = _with_keys(data)
-    from onestack import identity
+    from onestack.identity import IdentitySettings
 
-    chosen: IdentitySettings = settings.read(folder).get(identity.IdentitySettings)
+    chosen = settings.read(folder).get(IdentitySettings)
     try:
-        identity.rotate_token_keys(chosen, folder.keys)
+        said = _rotate_credential_keys(folder, chosen) if credential else _rotate(folder, chosen)
     except OSError as error:
         raise Failure(f"the keys in {folder.keys} cannot be rotated", why=str(error)) from None
+    click.echo(said)
+
+
+def _rotate(folder: Folder, chosen: "IdentitySettings") -> str:
+    from onestack import identity
+
+    identity.rotate_token_keys(chosen, folder.keys)
     if chosen.token_provider == "jws":  # noqa: S105 - a kind of token, no secret
-        click.echo("new tokens are signed with a new key; the old public keys stay")
-        return
+        return "new tokens are signed with a new key; the old public keys stay"
     kept = fernet_keys(folder)
     primary = next(row["file"] for row in kept if row["state"] == "primary")
-    click.echo(f"key {primary} encrypts now; {len(kept)} keys are kept")
+    return f"key {primary} encrypts now; {len(kept)} keys are kept"
+
+
+def _rotate_credential_keys(folder: Folder, chosen: "IdentitySettings") -> str:
+    from onestack import identity
+
+    with settings.database(folder) as database:
+        try:
+            count = identity.rotate_credential_keys(database, chosen, folder.keys)
+        except identity.SecretsUnreadable as error:
+            raise Failure(
+                "not every secret could be encrypted with the new key, so no old key was dropped",
+                why=str(error),
+                next_step=f"bring the missing key back to {folder.keys / 'credential'}, or delete "
+                "what nobody can read, then rotate again",
+            ) from None
+    return f"a new key encrypts {count} secrets"
 
 
 def fernet_keys(folder: Folder) -> list[dict[str, Any]]:

@@ -31,6 +31,11 @@ from onestack.identity.federation import (
     service_providers,
     sign_in,
 )
+from onestack.identity.key_rotation import (
+    SecretsUnreadable,
+    rotate_credential_keys,
+    rotate_token_keys,
+)
 from onestack.identity.limits import limits
 from onestack.identity.limits import registered as registered_limits
 from onestack.identity.oauth1 import access_tokens as oauth1_access_tokens
@@ -46,10 +51,10 @@ from onestack.identity.style import ROOT, IdentityStyle
 from onestack.identity.tokens import issue, validate
 from onestack.identity.trusts import create as lend
 from onestack.identity.trusts import keep as trusts
-from onestack.identity.upkeep import FLOWS
+from onestack.identity.upkeep import flows
 from onestack.identity.users import change_password, reach
 from onestack.identity.users import operations as users
-from onestack.identity.wiring import rotate_token_keys, unwire, wire
+from onestack.identity.wiring import unwire, wire
 
 # Rules that an operation judges by in place of the one that it declares.
 JUDGED_INSTEAD = (*roles.OF_DOMAIN, implied_roles.CHECK, role_assignments.LIST_FOR_TREE)
@@ -111,14 +116,16 @@ SERVICE = Service(
 )
 
 __all__ = [
-    "FLOWS",
     "SERVICE",
     "Account",
     "Directories",
     "FirstPasswords",
     "IdentitySettings",
     "Offer",
+    "SecretsUnreadable",
     "bootstrap",
+    "flows",
+    "rotate_credential_keys",
     "rotate_token_keys",
     "unwire",
     "wire",

@@ -1,5 +1,6 @@
 """Key material in files: made once, rotated without a gap, reread when others rotate it."""
 
+import datetime as dt
 import fcntl
 import os
 import re
@@ -74,7 +75,16 @@ class KeyRepository:
         self.reload_if_changed()
         return self._loaded.fernet
 
-    def rotate(self) -> None:
+    @property
+    def rotated_at(self) -> dt.datetime:
+        """When the staged key was made; long ago when an interrupted rotation left none."""
+        try:
+            made_s = self._staged.stat().st_mtime
+        except FileNotFoundError:
+            return dt.datetime.min
+        return dt.datetime.fromtimestamp(made_s, dt.UTC).replace(tzinfo=None)
+
+    def rotate(self, *, prune: bool = True) -> None:
         """Make the staged key the primary, stage a new one, forget the oldest."""
         with _locked(self._folder):
             # What an interrupted rotation left is finished, not done a second time.
@@ -82,6 +92,14 @@ class KeyRepository:
                 highest = max(_numbers(self._folder))
                 self._promote(highest + 1)
                 self._complete()
+            if prune:
+                self._prune()
+        self._loaded = self._load()
+
+    def prune(self) -> None:
+        """Forget the oldest keys: those that nothing needs which is encrypted."""
+        with _locked(self._folder):
+            self._prune()
         self._loaded = self._load()
 
     def reload_if_changed(self) -> bool:
@@ -107,7 +125,6 @@ class KeyRepository:
         changed = STAGED not in _numbers(self._folder)
         if changed:
             _write(self._staged, Fernet.generate_key())
-        self._prune()
         return changed
 
     def _promote(self, number: int) -> None:

@@ -15,8 +15,8 @@ class IdentitySettings(msgspec.Struct, frozen=True):
     public_url: str = ""
     token_expiration_s: Annotated[int, Meta(ge=1, le=TOKEN_EXPIRATION_MAX_S)] = 3600
     token_provider: Literal["fernet", "jws"] = "fernet"  # noqa: S105 - a kind of token, no secret
-    fernet_keys_max: int = 3
-    fernet_rotation_s: int = 7 * 24 * 3600
+    fernet_keys_max: Annotated[int, Meta(ge=3, le=1000)] = 3
+    fernet_rotation_s: Annotated[int, Meta(ge=0)] = 7 * 24 * 3600  # 0: never by itself
     password_hash_rounds: int = 12
     password_regex: str = ""
     password_regex_description: str = ""

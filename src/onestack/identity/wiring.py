@@ -33,14 +33,6 @@ def wire(cloud: Cloud, keys: Path, directories: Mapping[str, Driver]) -> None:
     cloud.put(SamlKeys(keys / "saml"))
 
 
-def rotate_token_keys(settings: IdentitySettings, keys: Path) -> None:
-    """Let a new key sign tokens; those that older keys signed count on."""
-    if settings.token_provider == "jws":  # noqa: S105 - a kind of token, no secret
-        JwsKeys(keys / "jws").rotate()
-    else:
-        KeyRepository(keys / "fernet", settings.fernet_keys_max).rotate()
-
-
 def unwire(cloud: Cloud) -> None:
     """Give back what `wire` took."""
     cloud.get(Hashing).close()
