@@ -22,13 +22,13 @@ from onestack.core.http import Application, Limits
 from onestack.core.policy import Policy
 from onestack.core.schema import ensure_schema
 from onestack.core.server import server as http_server
+from onestack.core.telemetry import Telemetry
 from onestack.core.worker import Worker
 
 SERVICES: tuple[Service, ...] = (observe.SERVICE, identity.SERVICE)
 OFFERS = (identity.Offer("identity", "keystone", "/identity"),)
 ROLES = ("api", "worker")
 POLICY_FILE = "policy.yaml"
-KEYS_FOLDER = "keys"
 
 
 class CloudSettings(msgspec.Struct, frozen=True):
@@ -40,8 +40,10 @@ class CloudSettings(msgspec.Struct, frozen=True):
     body_bytes: Annotated[int, Meta(ge=1024, le=1 << 30)] = 1 << 20
     threads: Annotated[int, Meta(ge=1, le=1024)] = 32
     stream_threads: Annotated[int, Meta(ge=1, le=1024)] = 16
+    otlp_endpoint: str = ""
 
 
+FLOWS: tuple[type[Flow[Any]], ...] = (upkeep.forget_old_events, *identity.FLOWS)
 CONTRACTS: tuple[type, ...] = ()
 NOTIFICATIONS = "notifications"
 DOORBELLS = (flow_record.DOORBELL, event.DOORBELL)
@@ -61,13 +63,14 @@ def build(data: Path, base_url: str, environ: Mapping[str, str], *, durable: boo
     """Wire a cloud whose data lives in a folder: settings, database, keys, first accounts."""
     cloud = Cloud()
     settings = read_settings(cloud, data / "onestack.toml", environ)
+    cloud.put(Telemetry(settings.otlp_endpoint))
     database = Database(database_url(settings, data), durable=durable)
     cloud.put(database)
     cloud.put(policy(data / POLICY_FILE))
     cloud.put(observe.Services(SERVICES))
-    identity.wire(cloud, data / KEYS_FOLDER, {"ldap": _ldap})
+    identity.wire(cloud, data / "keys", {"ldap": _ldap})
     passwords = identity.FirstPasswords(cloud)
-    _flows(cloud, data)
+    _flows(cloud)
     ensure_schema(database)
     log.info("the database has the newest schema", database=database.engine.dialect.name)
     _bootstrap(cloud, data, base_url, passwords)
@@ -129,18 +132,15 @@ def close(cloud: Cloud) -> None:
     identity.unwire(cloud)
     cloud.get(Bus).close()
     cloud.get(Database).close()
+    cloud.get(Telemetry).close()
 
 
-def _flows(cloud: Cloud, data: Path) -> None:
+def _flows(cloud: Cloud) -> None:
     """The bus, the engine that asks agents over it, and the publisher of events."""
     bus = Bus(_transport(cloud.get(CloudSettings).bus))
     cloud.put(bus)
     database = cloud.get(Database)
-    flows: tuple[type[Flow[Any]], ...] = (
-        upkeep.forget_old_events,
-        *identity.flows(cloud.get(identity.IdentitySettings), data / KEYS_FOLDER),
-    )
-    cloud.put(Engine(database, BusAgents(bus, CONTRACTS), flows))
+    cloud.put(Engine(database, BusAgents(bus, CONTRACTS), FLOWS))
 
     def notify(happened: event.Event) -> None:
         bus.notify(NOTIFICATIONS, msgspec.json.encode(happened))

@@ -93,7 +93,7 @@ class Application:
         request = _request(scope)
         operation: Operation | None = None
         global_id = global_request_id(request)
-        with trace.recording(request_id):
+        with trace.recording(request_id, trace.origin(request.headers.get("traceparent"))):
             if global_id is not None:
                 trace.about(global_id)
             span = trace.begin("rest", f"{request.method} {request.path[:PATH_SHOWN]}")

@@ -88,6 +88,8 @@ class TraceView(Shape):
     """What one request, or one step of a flow, did."""
 
     request_id: str
+    trace_id: str
+    parent_span_id: str | None
     began_at: float
     dropped: int
     spans: list[SpanView]
@@ -162,7 +164,12 @@ def _view(kept: trace.Trace) -> TraceView:
         for span in kept.spans
     ]
     return TraceView(
-        request_id=kept.request_id, began_at=kept.began_at, dropped=kept.dropped, spans=spans
+        request_id=kept.request_id,
+        trace_id=kept.trace_id,
+        parent_span_id=kept.origin.span_id if kept.origin is not None else None,
+        began_at=kept.began_at,
+        dropped=kept.dropped,
+        spans=spans,
     )
 
 

@@ -1,9 +1,12 @@
 """Traces: what one request did over REST, bus, SQL and drivers; the last ones stay in a ring."""
 
+import re
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
+from hashlib import blake2b
 from threading import Lock
 from time import perf_counter, time
 from typing import Protocol
@@ -11,6 +14,19 @@ from typing import Protocol
 TRACES_MAX = 2000
 SPANS_MAX = 500
 SUBJECTS_MAX = 100
+
+
+_TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
+_REQUEST_ID = re.compile(r"req-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Whose doing a trace is part of: the trace, and the span in it, of who asks."""
+
+    trace_id: str
+    span_id: str
+    is_sampled: bool
 
 
 class Span:
@@ -28,16 +44,28 @@ class Span:
 class Trace:
     """The spans of one request or one step of a flow, in the order in which they began."""
 
-    __slots__ = ("began_at", "depth", "dropped", "names", "request_id", "spans", "subjects")
+    __slots__ = (
+        "began_at", "depth", "dropped", "names", "origin", "request_id", "spans", "subjects"
+    )  # fmt: skip
 
-    def __init__(self, request_id: str) -> None:
-        self.request_id = request_id
+    def __init__(self, request_id: str, origin: Origin | None = None) -> None:
+        self.request_id, self.origin = request_id, origin
         self.began_at = time()
         self.spans: list[Span] = []
         self.depth = 0
         self.dropped = 0
         self.subjects: set[str] = set()
         self.names: tuple[str, ...] = ()
+
+    @property
+    def trace_id(self) -> str:
+        """By which other systems know it: the caller's, or made of the request's id."""
+        if self.origin is not None:
+            return self.origin.trace_id
+        digits = _REQUEST_ID.fullmatch(self.request_id)
+        if digits is not None:
+            return digits[1].replace("-", "")
+        return blake2b(self.request_id.encode(), digest_size=16).hexdigest()
 
 
 class Exporter(Protocol):
@@ -91,15 +119,27 @@ def span(kind: str, name: str) -> Iterator[None]:
 
 
 @contextmanager
-def recording(request_id: str) -> Iterator[Trace]:
+def recording(request_id: str, origin: Origin | None = None) -> Iterator[Trace]:
     """What happens in the block belongs to the trace of `request_id`."""
-    trace = Trace(request_id)
+    trace = Trace(request_id, origin)
+    if origin is not None:
+        trace.subjects.add(origin.trace_id)
     token = _current.set(trace)
     try:
         yield trace
     finally:
         _current.reset(token)
         keep(trace)
+
+
+def origin(traceparent: str | None) -> Origin | None:
+    """What a request says of its caller's trace (W3C Trace Context), when it says it well."""
+    found = _TRACEPARENT.fullmatch(traceparent.strip()) if traceparent else None
+    if found is None or found[1] == "ff" or (found[1] == "00" and found[5]):
+        return None
+    if not int(found[2], 16) or not int(found[3], 16):
+        return None
+    return Origin(found[2], found[3], bool(int(found[4], 16) & 1))
 
 
 def current_id() -> str | None:
