@@ -29,6 +29,7 @@ SERVICES: tuple[Service, ...] = (observe.SERVICE, identity.SERVICE)
 OFFERS = (identity.Offer("identity", "keystone", "/identity"),)
 ROLES = ("api", "worker")
 POLICY_FILE = "policy.yaml"
+KEYS_FOLDER = "keys"
 
 
 class CloudSettings(msgspec.Struct, frozen=True):
@@ -43,7 +44,6 @@ class CloudSettings(msgspec.Struct, frozen=True):
     otlp_endpoint: str = ""
 
 
-FLOWS: tuple[type[Flow[Any]], ...] = (upkeep.forget_old_events, *identity.FLOWS)
 CONTRACTS: tuple[type, ...] = ()
 NOTIFICATIONS = "notifications"
 DOORBELLS = (flow_record.DOORBELL, event.DOORBELL)
@@ -68,9 +68,9 @@ def build(data: Path, base_url: str, environ: Mapping[str, str], *, durable: boo
     cloud.put(database)
     cloud.put(policy(data / POLICY_FILE))
     cloud.put(observe.Services(SERVICES))
-    identity.wire(cloud, data / "keys", {"ldap": _ldap})
+    identity.wire(cloud, data / KEYS_FOLDER, {"ldap": _ldap})
     passwords = identity.FirstPasswords(cloud)
-    _flows(cloud)
+    _flows(cloud, data)
     ensure_schema(database)
     log.info("the database has the newest schema", database=database.engine.dialect.name)
     _bootstrap(cloud, data, base_url, passwords)
@@ -135,12 +135,16 @@ def close(cloud: Cloud) -> None:
     cloud.get(Telemetry).close()
 
 
-def _flows(cloud: Cloud) -> None:
+def _flows(cloud: Cloud, data: Path) -> None:
     """The bus, the engine that asks agents over it, and the publisher of events."""
     bus = Bus(_transport(cloud.get(CloudSettings).bus))
     cloud.put(bus)
     database = cloud.get(Database)
-    cloud.put(Engine(database, BusAgents(bus, CONTRACTS), FLOWS))
+    flows: tuple[type[Flow[Any]], ...] = (
+        upkeep.forget_old_events,
+        *identity.flows(cloud.get(identity.IdentitySettings), data / KEYS_FOLDER),
+    )
+    cloud.put(Engine(database, BusAgents(bus, CONTRACTS), flows))
 
     def notify(happened: event.Event) -> None:
         bus.notify(NOTIFICATIONS, msgspec.json.encode(happened))
