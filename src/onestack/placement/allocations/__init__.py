@@ -1,0 +1,1 @@
+"""Allocations: who has been given how much of what."""
