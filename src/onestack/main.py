@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from onestack import identity
+from onestack import identity, placement
 from onestack.core import config, doorbell, event, flow_record, log, observe, upkeep
 from onestack.core.api import Service
 from onestack.core.bus import Bus, Local, Transport
@@ -25,8 +25,11 @@ from onestack.core.server import server as http_server
 from onestack.core.telemetry import Telemetry
 from onestack.core.worker import Worker
 
-SERVICES: tuple[Service, ...] = (observe.SERVICE, identity.SERVICE)
-OFFERS = (identity.Offer("identity", "keystone", "/identity"),)
+SERVICES: tuple[Service, ...] = (observe.SERVICE, identity.SERVICE, placement.SERVICE)
+OFFERS = (
+    identity.Offer("identity", "keystone", "/identity"),
+    identity.Offer("placement", "placement", "/placement"),
+)
 ROLES = ("api", "worker")
 POLICY_FILE = "policy.yaml"
 KEYS_FOLDER = "keys"
@@ -69,6 +72,7 @@ def build(data: Path, base_url: str, environ: Mapping[str, str], *, durable: boo
     cloud.put(policy(data / POLICY_FILE))
     cloud.put(observe.Services(SERVICES))
     identity.wire(cloud, data / KEYS_FOLDER, {"ldap": _ldap})
+    placement.wire(cloud)
     passwords = identity.FirstPasswords(cloud)
     _flows(cloud, data)
     ensure_schema(database)
