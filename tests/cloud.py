@@ -60,6 +60,7 @@ class Local:
         given = {"host": "127.0.0.1:5000", **{k.lower(): v for k, v in (headers or {}).items()}}
         if body is not None:
             given.setdefault("content-type", "application/json")
+            given.setdefault("content-length", str(len(content)))
         if token is not None:
             given["x-auth-token"] = token
         return self.loop.run_until_complete(self._ask(method, path, content, given))

@@ -59,7 +59,9 @@ def test_administrators_read_traces(toy: Toy) -> None:
     assert found["request_id"] == made
     assert [span["kind"] for span in found["spans"]] == ["rest", "sql"]
     assert found["spans"][0]["start_s"] == 0
-    none = toy.send("GET", "/onestack/v1/traces/none", headers=[(b"x-auth-token", b"admin")])
+    none = toy.send(
+        "GET", "/onestack/v1/traces/never-heard-of", headers=[(b"x-auth-token", b"admin")]
+    )
     assert none.status == 404
 
 

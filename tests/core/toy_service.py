@@ -404,17 +404,25 @@ class Toy:
         headers: Sequence[tuple[bytes, bytes]] = (),
     ) -> Answer:
         raw, _, query = path.partition("?")
+        length = (b"content-length", b"%d" % len(parts[0]))
+        framing = length if len(parts) == 1 else (b"transfer-encoding", b"chunked")
         messages: list[dict[str, Any]] = [
             {"type": "http.request", "body": part, "more_body": index < len(parts) - 1}
             for index, part in enumerate(parts)
         ]
-        return await self.exchange(method, raw, query, messages, headers)
+        return await self.exchange(method, raw, query, messages, [framing, *headers])
 
     async def exchange(
         self, method: str, path: str, query: str, messages: list[dict[str, Any]],
         headers: Sequence[tuple[bytes, bytes]],
     ) -> Answer:  # fmt: skip
-        """One request as the server's messages; a client that went away says so at the end."""
+        """One request as the server's messages; a client that went away says so at the end.
+
+        A body without a stated length comes in chunks, as HTTP has it.
+        """
+        has_body = any(message.get("body") or message.get("more_body") for message in messages)
+        if has_body and all(name != b"content-length" for name, _ in headers):
+            headers = [*headers, (b"transfer-encoding", b"chunked")]
         scope: Mapping[str, Any] = {
             "type": "http",
             "method": method,

@@ -50,6 +50,7 @@ from onestack.core.threads import Threads
 
 Scope = Mapping[str, Any]
 
+BODY_HEADERS = frozenset(("content-length", "transfer-encoding"))  # without one, there is no body
 LOG_FLUSH_S = 0.2
 PATH_SHOWN = 500
 BODY_S = 60.0  # how long the whole body of a request may take, unless its operation streams
@@ -154,6 +155,8 @@ class Application:
         request.path = _decoded(request.path)
 
     async def _body(self, request: Request, receive: Receive) -> bytes:
+        if request.headers.keys().isdisjoint(BODY_HEADERS):
+            return b""
         limit = self.limits.body_bytes
         length = request.headers.get("content-length", "0")
         if not (length.isascii() and length.isdigit()) or int(length[:20]) > limit:

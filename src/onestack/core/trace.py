@@ -118,18 +118,23 @@ def span(kind: str, name: str) -> Iterator[None]:
     end(opened)
 
 
-@contextmanager
-def recording(request_id: str, origin: Origin | None = None) -> Iterator[Trace]:
+class recording:  # noqa: N801 - it is used as a function, in every request
     """What happens in the block belongs to the trace of `request_id`."""
-    trace = Trace(request_id, origin)
-    if origin is not None:
-        trace.subjects.add(origin.trace_id)
-    token = _current.set(trace)
-    try:
-        yield trace
-    finally:
-        _current.reset(token)
-        keep(trace)
+
+    __slots__ = ("_token", "_trace")
+
+    def __init__(self, request_id: str, origin: Origin | None = None) -> None:
+        self._trace = Trace(request_id, origin)
+        if origin is not None:
+            self._trace.subjects.add(origin.trace_id)
+
+    def __enter__(self) -> Trace:
+        self._token = _current.set(self._trace)
+        return self._trace
+
+    def __exit__(self, *_error: object) -> None:
+        _current.reset(self._token)
+        keep(self._trace)
 
 
 def origin(traceparent: str | None) -> Origin | None:
