@@ -251,18 +251,20 @@ class Context:
         """Decide by the caller alone where the rule allows it; refuse at once where it can."""
         scope = "project" if self.caller.scope == "none" else self.caller.scope
         if scope not in self.rule.scopes:
-            raise self._refusal()
+            raise self._refusal(self.rule)
         verdict = self.policy.decide(self.rule.name, self.caller.credentials, None)
         if verdict is False:
-            raise self._refusal()
+            raise self._refusal(self.rule)
         self.decided = verdict is True
 
-    def allow(self, target: object = None, **named: object) -> None:
-        """Refuse unless the operation's rule lets the caller do this to the target."""
+    def allow(self, target: object = None, *, rule: Rule | None = None, **named: object) -> None:
+        """Refuse unless the operation's rule, or another one, lets the caller do this to the
+        target."""
+        judged = rule or self.rule
         subject = _Target(target, named, self.parameters)
         self.decided = True
-        if self.policy.decide(self.rule.name, self.caller.credentials, subject) is not True:
-            raise self._refusal(subject)
+        if self.policy.decide(judged.name, self.caller.credentials, subject) is not True:
+            raise self._refusal(judged, subject)
 
     def visible(self, statement: Select[Any], columns: Mapping[str, Any]) -> Select[Any]:
         """The statement, cut to the rows that the rule lets the caller see."""
@@ -270,9 +272,9 @@ class Context:
         condition = self.policy.where(self.rule.name, self.caller.credentials, columns)
         return statement.where(condition)
 
-    def _refusal(self, subject: "_Target | None" = None) -> Forbidden:
-        error = Forbidden(action=self.rule.name)
-        reasons = self.policy.explain(self.rule.name, self.caller.credentials, subject)
+    def _refusal(self, rule: Rule, subject: "_Target | None" = None) -> Forbidden:
+        error = Forbidden(action=rule.name)
+        reasons = self.policy.explain(rule.name, self.caller.credentials, subject)
         if reasons:
             error.hint = "; ".join(reasons)
         return error

@@ -15,6 +15,7 @@ class ApiError(Exception):
         self.details = details
         self.headers: Mapping[str, str] = {}
         self.hint: str | None = None
+        self.members: Mapping[str, object] = {}  # what the answer says beside the error itself
         super().__init__(text if text is not None else self.message.format(**details))
 
     @property

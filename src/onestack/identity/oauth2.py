@@ -137,5 +137,5 @@ def _token(ctx: Context, client: Client) -> str:
 
 def _told(error: ApiError, code: str) -> ApiError:
     """The error, in the words that OAuth 2.0 has for it."""
-    error.members = {"error": code, "error_description": error.text}  # type: ignore[attr-defined]  # read by identity's style
+    error.members = {"error": code, "error_description": error.text}
     return error

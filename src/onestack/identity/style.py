@@ -22,7 +22,7 @@ class IdentityStyle:
         }
         if error.hint:
             body["hint"] = error.hint
-        return {"error": body, **getattr(error, "members", {})}
+        return {"error": body, **error.members}
 
     def page(self, key: str, page: Page[Any], request: Request) -> dict[str, Any]:
         following = None

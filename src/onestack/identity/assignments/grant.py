@@ -325,5 +325,5 @@ def _permitted(
     target_kind = "project" if "project_id" in place else "domain"
     find = find_project if target_kind == "project" else find_domain
     record = find(ctx.session, place[f"{target_kind}_id"])
-    ctx.allow(**{**target, target_kind: record})
+    ctx.allow({**target, target_kind: record})
     return Grant(kind, actor_id, target_kind, record.id, inherited)

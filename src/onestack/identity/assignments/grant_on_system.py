@@ -106,5 +106,5 @@ def _permitted(
     target: dict[str, object] = {"role": subject(role)} if role is not None else {}
     if actor is not None:
         target[kind] = actor
-    ctx.allow(**target)
+    ctx.allow(target)
     return Grant(kind, actor_id, SYSTEM, SYSTEM)

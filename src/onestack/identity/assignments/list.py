@@ -81,10 +81,9 @@ def is_set(flag: str | None) -> bool:
 def _judge(ctx: Context, query: AssignmentQuery) -> None:
     """Let the caller list; whose token is for a domain sees that domain only."""
     if query.has_subtree:
-        ctx.rule = LIST_FOR_TREE
         project = find(ctx.session, query.project_id) if query.project_id else None
         domain_id = project and (project.domain_id or project.id)
-        ctx.allow(domain_id=domain_id, project=project)
+        ctx.allow(rule=LIST_FOR_TREE, domain_id=domain_id, project=project)
     else:
         ctx.allow(domain_id=ctx.caller.domain_id)
 

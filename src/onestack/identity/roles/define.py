@@ -92,8 +92,7 @@ def index(ctx: Context, query: RoleQuery) -> Page[RoleView]:
     """List roles."""
     statement = select(RoleRecord)
     if query.domain_id:
-        ctx.rule = LIST_OF_DOMAIN
-        ctx.allow()
+        ctx.allow(rule=LIST_OF_DOMAIN)
     else:
         statement = ctx.visible(statement.where(RoleRecord.domain_id == ""), {})
     return page(ctx, statement, RoleRecord, query, view)
@@ -175,9 +174,7 @@ def view(ctx: Context, record: RoleRecord) -> RoleView:
 
 
 def _allow(ctx: Context, record: RoleRecord, of_domain: Rule) -> None:
-    if record.domain_id:
-        ctx.rule = of_domain
-    ctx.allow(role=subject(record))
+    ctx.allow(rule=of_domain if record.domain_id else None, role=subject(record))
 
 
 def _kept(extra: dict[str, Any]) -> dict[str, Any]:

@@ -114,9 +114,8 @@ def create(ctx: Context, prior_role_id: str, implied_role_id: str) -> Inference:
 def show(ctx: Context, prior_role_id: str, implied_role_id: str) -> Inference | Reply:
     """Show that a role implies another one; a HEAD request only asks whether it does."""
     is_check = ctx.request.method == "HEAD"
-    if is_check:
-        ctx.rule = CHECK
-    prior, implied = _pair(ctx, prior_role_id, implied_role_id)
+    rule = CHECK if is_check else SHOW
+    prior, implied = _pair(ctx, prior_role_id, implied_role_id, rule)
     _find(ctx.session, prior_role_id, implied_role_id)
     return Reply(status=204) if is_check else _view(ctx, prior, implied)
 
@@ -154,10 +153,12 @@ def index_all(ctx: Context) -> Page[InferencesView]:
     return Page(list(found.values()))
 
 
-def _pair(ctx: Context, prior_role_id: str, implied_role_id: str) -> tuple[RoleRecord, RoleRecord]:
+def _pair(
+    ctx: Context, prior_role_id: str, implied_role_id: str, rule: Rule | None = None
+) -> tuple[RoleRecord, RoleRecord]:
     """Both roles, when the caller may deal with them."""
     prior, implied = find(ctx.session, prior_role_id), find(ctx.session, implied_role_id)
-    ctx.allow(prior_role=subject(prior), implied_role=subject(implied))
+    ctx.allow(rule=rule, prior_role=subject(prior), implied_role=subject(implied))
     return prior, implied
 
 
