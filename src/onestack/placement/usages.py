@@ -1,5 +1,6 @@
 """Usages: how much is in use, of a provider and by a project."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from sqlalchemy import func, select
@@ -41,7 +42,7 @@ class ProviderUsagesView(Shape):
 class UsagesView(Shape):
     """How much of each class is in use; since 1.38 by type of consumer, with their count."""
 
-    usages: dict[str, int] | dict[str, dict[str, int]]
+    usages: Mapping[str, int | dict[str, int]]
 
 
 @api.get("/resource_providers/{uuid}/usages", rules.rule("resource_providers:usages"))
