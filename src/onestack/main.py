@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from onestack import identity, placement
+from onestack import identity, image, placement
 from onestack.core import config, doorbell, event, flow_record, log, observe, upkeep
 from onestack.core.api import Service
 from onestack.core.bus import Bus, Local, Transport
@@ -25,10 +25,16 @@ from onestack.core.server import server as http_server
 from onestack.core.telemetry import Telemetry
 from onestack.core.worker import Worker
 
-SERVICES: tuple[Service, ...] = (observe.SERVICE, identity.SERVICE, placement.SERVICE)
+SERVICES: tuple[Service, ...] = (
+    observe.SERVICE,
+    identity.SERVICE,
+    placement.SERVICE,
+    image.SERVICE,
+)
 OFFERS = (
     identity.Offer("identity", "keystone", "/identity"),
     identity.Offer("placement", "placement", "/placement"),
+    identity.Offer("image", "glance", "/image"),
 )
 ROLES = ("api", "worker")
 POLICY_FILE = "policy.yaml"
@@ -47,13 +53,14 @@ class CloudSettings(msgspec.Struct, frozen=True):
     otlp_endpoint: str = ""
 
 
-CONTRACTS: tuple[type, ...] = ()
+CONTRACTS: tuple[type, ...] = (image.StoreUpkeep,)
 NOTIFICATIONS = "notifications"
 DOORBELLS = (flow_record.DOORBELL, event.DOORBELL)
 
 SECTIONS: dict[str, type[msgspec.Struct]] = {
     "cloud": CloudSettings,
     "identity": identity.IdentitySettings,
+    "image": image.ImageSettings,
 }
 
 
@@ -75,6 +82,7 @@ def build(data: Path, base_url: str, environ: Mapping[str, str], *, durable: boo
     placement.wire(cloud)
     passwords = identity.FirstPasswords(cloud)
     _flows(cloud, data)
+    _images(cloud, data / "images")
     ensure_schema(database)
     log.info("the database has the newest schema", database=database.engine.dialect.name)
     _bootstrap(cloud, data, base_url, passwords)
@@ -147,6 +155,7 @@ def _flows(cloud: Cloud, data: Path) -> None:
     flows: tuple[type[Flow[Any]], ...] = (
         upkeep.forget_old_events,
         *identity.flows(cloud.get(identity.IdentitySettings), data / KEYS_FOLDER),
+        *image.FLOWS,
     )
     cloud.put(Engine(database, BusAgents(bus, CONTRACTS), flows))
 
@@ -162,6 +171,15 @@ def _transport(url: str) -> Transport:
     from onestack.core.bus_rabbit import Rabbit
 
     return Rabbit(url)
+
+
+def _images(cloud: Cloud, folder: Path) -> None:
+    """Where images' data is kept."""
+    from onestack.image.drivers.files import FileStore
+
+    store = FileStore(folder)
+    image.wire(cloud, store)
+    image.serve(cloud.get(Bus), store)
 
 
 def _ldap(options: Mapping[str, Any]) -> Any:

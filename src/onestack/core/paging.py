@@ -67,9 +67,9 @@ def page(
         found = ctx.session.scalar(statement.where(_key(record) == query.marker))
         if found is None:
             raise BadMarker(marker=query.marker[:80])
-        statement = statement.where(_after(found, order))
+        statement = statement.where(after(found, order))
     limit = min(query.limit or PAGE_MAX, PAGE_MAX)
-    columns = [part for column, descends in order for part in _sorted(column, descends)]
+    columns = [part for column, descends in order for part in sorted_by(column, descends)]
     rows: list[R] = list(ctx.session.scalars(statement.order_by(*columns).limit(limit + 1)))
     more = len(rows) > limit
     rows = rows[:limit]
@@ -139,14 +139,14 @@ def _order(
     return order
 
 
-def _sorted(column: InstrumentedAttribute[Any], descends: bool) -> tuple[Any, ...]:
+def sorted_by(column: InstrumentedAttribute[Any], descends: bool) -> tuple[Any, ...]:
     """How to sort by a column; what has no value comes last, or first when it descends."""
     direct = desc if descends else asc
     return (direct(column.is_(None)), direct(column)) if _is_nullable(column) else (direct(column),)
 
 
-def _after(
-    found: Record, order: list[tuple[InstrumentedAttribute[Any], bool]]
+def after(
+    found: Any, order: list[tuple[InstrumentedAttribute[Any], bool]]
 ) -> ColumnElement[bool]:
     """The rows behind this one in this order."""
     alternatives = []

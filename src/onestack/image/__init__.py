@@ -1,0 +1,37 @@
+"""Image: what servers and volumes are made from, and its data."""
+
+from onestack.core.api import Service
+from onestack.image import discovery, members, schemas, stores, tags
+from onestack.image.images import create, deactivate, delete, download, read, update, upload
+from onestack.image.rules import JUDGED_TOO, SHARED
+from onestack.image.settings import ImageSettings
+from onestack.image.store import StoreUpkeep
+from onestack.image.style import ROOT, ImageStyle
+from onestack.image.upkeep import FLOWS
+from onestack.image.wiring import serve, wire
+
+SERVICE = Service(
+    name="image",
+    type="image",
+    title="Image",
+    root=ROOT,
+    version="2.16",
+    style=ImageStyle(),
+    shared_rules=SHARED | {rule.name: rule.check for rule in JUDGED_TOO},
+    nouns=(
+        discovery.api,
+        read.api,
+        create.api,
+        update.api,
+        delete.api,
+        deactivate.api,
+        upload.api,
+        download.api,
+        tags.api,
+        members.api,
+        schemas.api,
+        stores.api,
+    ),
+)
+
+__all__ = ["FLOWS", "SERVICE", "ImageSettings", "StoreUpkeep", "serve", "wire"]

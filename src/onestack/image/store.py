@@ -1,0 +1,49 @@
+"""The contract of a store: where images' data is kept, each piece of it under a name of its own."""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from onestack.core.errors import NotFound, TooLarge
+from onestack.core.streams import File
+
+UPKEEP_ADDRESS = "agent.image.store"
+
+
+class DataMissing(NotFound):
+    message = "The data {name} is not in the store."
+
+
+class StoreFull(TooLarge):
+    message = "Image storage media is full: there is not enough disk space."
+
+
+class Store(Protocol):
+    """Keeps data that never changes; a name is used once, and is 32 hexadecimal characters."""
+
+    name: str  # as clients know the store
+
+    def put(self, name: str, pieces: Iterable[bytes]) -> int:
+        """Keep the pieces, durably; how many bytes they are. What fails leaves nothing."""
+
+    def open(self, name: str) -> File:
+        """The data from its start on."""
+
+    def delete(self, name: str) -> None:
+        """Forget the data; what is not there is forgotten already."""
+
+
+class StoreUpkeep(Protocol):
+    """What is asked of a store from elsewhere: to find what nobody needs any more."""
+
+    def names(self, after: str, limit: int) -> list[str]:
+        """The names of what is kept, also of what is only half there, in their order."""
+
+    def delete_all(self, names: list[str]) -> None:
+        """Forget all of these."""
+
+
+class StoreSlot:
+    """The place in the cloud where the store is put."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store

@@ -1,0 +1,36 @@
+"""Glance's envelopes: errors, and lists with their schema and links."""
+
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from onestack.core.api import Page
+from onestack.core.context import Request
+from onestack.core.errors import ApiError
+
+ROOT = "/image"
+
+
+class ImageStyle:
+    """How the image service's answers look."""
+
+    def error(self, error: ApiError, _request: Request) -> dict[str, Any]:
+        body = {
+            "message": error.text,
+            "code": f"{error.status} {error.title}",
+            "title": error.title,
+        }
+        if error.hint:
+            body["hint"] = error.hint
+        return body
+
+    def page(self, key: str, page: Page[Any], request: Request) -> dict[str, Any]:
+        answer: dict[str, Any] = {key: page.items, "schema": f"/v2/schemas/{key}"}
+        if key != "images":
+            return answer
+        path = request.path.removeprefix(ROOT)
+        given = parse_qsl(request.query_string, keep_blank_values=True)
+        kept = [(name, value) for name, value in given if name != "marker"]
+        answer["first"] = f"{path}?{urlencode(kept)}" if kept else path
+        if page.next_marker is not None:
+            answer["next"] = f"{path}?{urlencode([*kept, ('marker', page.next_marker)])}"
+        return answer
