@@ -95,7 +95,7 @@ class NoCredentials(BadRequest):
 def create(ctx: Context, user_id: str, body: Ec2Create) -> Ec2Answer:
     """Create a key pair for a project."""
     ctx.allow()
-    refuse_lent(ctx)
+    refuse_lent(ctx, "managing credentials")
     find_user(ctx.session, user_id)
     find_project(ctx.session, body.tenant_id)
     keys = {"access": secrets.token_hex(16), "secret": secrets.token_hex(16)}
@@ -136,7 +136,7 @@ def show(ctx: Context, user_id: str, credential_id: str) -> Ec2View:
 def delete(ctx: Context, user_id: str, credential_id: str) -> None:
     """Delete a key pair, by its access key."""
     record = _permitted(ctx, user_id, credential_id)
-    refuse_lent(ctx)
+    refuse_lent(ctx, "managing credentials")
     ctx.session.delete(record)
     event.emit(ctx.session, "identity.credential.deleted", {"resource_info": record.id})
 

@@ -74,7 +74,7 @@ def create(
 ) -> ApplicationCredentialView:
     """Create an application credential for the token's project; the answer tells its secret."""
     ctx.allow()
-    refuse_lent(ctx)
+    refuse_lent(ctx, "managing additional application credentials")
     if ctx.caller.project_id is None:
         raise NoProject
     expires_at = future(body.expires_at, "expires_at")

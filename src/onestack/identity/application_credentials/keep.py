@@ -52,7 +52,7 @@ def show(ctx: Context, user_id: str, application_credential_id: str) -> Applicat
 def delete(ctx: Context, user_id: str, application_credential_id: str) -> None:
     """Delete an application credential; its tokens end with it."""
     ctx.allow()
-    refuse_lent(ctx)
+    refuse_lent(ctx, "managing additional application credentials")
     record = find(ctx.session, user_id, application_credential_id)
     ctx.session.delete(record)
     event.emit(ctx.session, "identity.application_credential.deleted", {"resource_info": record.id})

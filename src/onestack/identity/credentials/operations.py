@@ -109,7 +109,7 @@ def index(ctx: Context, query: CredentialQuery) -> Page[CredentialView]:
 def create(ctx: Context, body: CredentialCreate) -> CredentialView:
     """Create a credential."""
     ctx.allow(credential={"user_id": body.user_id})
-    refuse_lent(ctx)
+    refuse_lent(ctx, "managing credentials")
     find_user(ctx.session, body.user_id)
     if body.project_id is not None:
         find_project(ctx.session, body.project_id)
@@ -145,7 +145,7 @@ def show(ctx: Context, credential_id: str) -> CredentialView:
 def update(ctx: Context, credential_id: str, body: CredentialUpdate) -> CredentialView:
     """Change a credential; its id stays, whatever becomes of its access key."""
     record = _permitted(ctx, credential_id)
-    refuse_lent(ctx)
+    refuse_lent(ctx, "managing credentials")
     if body.user_id not in (UNSET, record.user_id):
         ctx.allow(credential={"user_id": body.user_id})  # who gives it away must own both ends
         find_user(ctx.session, str(body.user_id))
@@ -173,7 +173,7 @@ def update(ctx: Context, credential_id: str, body: CredentialUpdate) -> Credenti
 def delete(ctx: Context, credential_id: str) -> None:
     """Delete a credential."""
     record = _permitted(ctx, credential_id)
-    refuse_lent(ctx)
+    refuse_lent(ctx, "managing credentials")
     ctx.session.delete(record)
     event.emit(ctx.session, "identity.credential.deleted", {"resource_info": credential_id})
 

@@ -21,16 +21,12 @@ from onestack.identity.oauth1.record import (
     AccessTokenRecord,
     RequestTokenRecord,
 )
-from onestack.identity.oauth1.request_tokens import (
-    ACCESS,
-    RequestTokenOver,
-    refuse_lent,
-    token_answer,
-)
+from onestack.identity.oauth1.request_tokens import ACCESS, RequestTokenOver, token_answer
 from onestack.identity.oauth1.signed import accept, read_signed
 from onestack.identity.roles.record import RoleNotFound, RoleRecord
 from onestack.identity.rules import ADMIN
 from onestack.identity.style import link
+from onestack.identity.tokens.lent import refuse_lent
 from onestack.identity.tokens.revocation import revoke
 from onestack.identity.trusts.view import role_view
 
@@ -75,7 +71,7 @@ def create(ctx: Context) -> Raw:
 @api.get(ALL, Rule("identity:list_access_tokens", ADMIN), key="access_tokens")
 def index(ctx: Context, user_id: str, query: PageQuery) -> Page[AccessTokenView]:
     """List what a user lets consumers do."""
-    refuse_lent(ctx)
+    refuse_lent(ctx, "managing access tokens", allowed=())
     given = select(AccessTokenRecord).where(AccessTokenRecord.authorizing_user_id == user_id)
     return page(ctx, given, AccessTokenRecord, query, view)
 
@@ -151,7 +147,7 @@ def _exchanged(ctx: Context, token_id: str, verifier: str) -> tuple[AccessTokenR
 
 
 def _of_user(ctx: Context, user_id: str, access_token_id: str) -> AccessTokenRecord:
-    refuse_lent(ctx)
+    refuse_lent(ctx, "managing access tokens", allowed=())
     record = ctx.session.get(AccessTokenRecord, access_token_id)
     if record is None or record.authorizing_user_id != user_id:
         raise AccessTokenNotFound(token_id=access_token_id)

@@ -10,7 +10,7 @@ from sqlalchemy import delete
 from onestack.core import clock, event
 from onestack.core.api import PUBLIC, Operations, Raw
 from onestack.core.context import Context
-from onestack.core.errors import BadRequest, Forbidden, MethodNotAllowed, Unauthorized
+from onestack.core.errors import BadRequest, MethodNotAllowed, Unauthorized
 from onestack.core.policy import Rule
 from onestack.core.shapes import UNSET, Id, Meta, Name, Shape, UnsetType, iso
 from onestack.identity.assignments import effective
@@ -19,6 +19,7 @@ from onestack.identity.oauth1.record import RequestTokenNotFound, RequestTokenRe
 from onestack.identity.oauth1.signed import FORM, accept, read_signed
 from onestack.identity.projects.record import find as find_project
 from onestack.identity.rules import ADMIN
+from onestack.identity.tokens.lent import refuse_lent
 
 api = Operations("oauth1")
 
@@ -38,10 +39,6 @@ class Authorization(Shape):
     """The roles that a consumer gets."""
 
     roles: Annotated[list[RoleReference], Meta(min_length=1, max_length=100)]
-
-
-class LentToken(Forbidden):
-    message = "Cannot authorize a request token with a token issued via delegation."
 
 
 class RequestTokenOver(Unauthorized):
@@ -91,7 +88,7 @@ def create(ctx: Context) -> Raw:
 )
 def authorize(ctx: Context, request_token_id: str, body: Authorization) -> dict[str, Any]:
     """Let a consumer act for one with these roles; the answer is what one tells the consumer."""
-    refuse_lent(ctx)
+    refuse_lent(ctx, "authorizing a request token", allowed=())
     record = ctx.session.get(RequestTokenRecord, request_token_id, with_for_update=True)
     if record is None:
         raise RequestTokenNotFound(token_id=request_token_id)
@@ -102,13 +99,6 @@ def authorize(ctx: Context, request_token_id: str, body: Authorization) -> dict[
     record.authorizing_user_id = ctx.caller.user_id
     record.encrypted_verifier = ctx.cloud.get(CredentialKeys).encrypt(verifier)
     return {"token": {"oauth_verifier": verifier}}
-
-
-def refuse_lent(ctx: Context) -> None:
-    """Refuse callers whose rights were lent: what they have is not theirs to give."""
-    caller = ctx.caller
-    if caller.trust_id or caller.access_token_id or caller.application_credential_id:
-        raise LentToken
 
 
 def token_answer(token_id: str, secret: str, expires_at: dt.datetime) -> Raw:

@@ -1,27 +1,32 @@
 """Tokens whose rights were lent: they make nothing that would outlive or outgrow them."""
 
-from onestack.core.context import Caller, Context
+from collections.abc import Collection
+from typing import Literal
+
+from onestack.core.context import Context
 from onestack.core.errors import Forbidden
+
+Lender = Literal["application_credential", "oauth1", "trust"]
+
+UNRESTRICTED: tuple[Lender, ...] = ("application_credential",)
 
 
 class LentRights(Forbidden):
     message = (
-        "You are not authorized to perform the requested action: manage credentials with a token "
-        "of a trust, an OAuth consumer or a restricted application credential."
+        "You are not authorized to perform the requested action: "
+        "Using method '{lender}' is not allowed for {action}."
     )
 
 
-class RestrictedApplicationCredential(Forbidden):
-    message = (
-        "You are not authorized to perform the requested action: Using method "
-        "'application_credential' is not allowed for managing additional application credentials."
-    )
-
-
-def refuse_lent(ctx: Context) -> None:
-    """Refuse callers whose rights were lent, unless their user said that they may do all."""
-    caller: Caller = ctx.caller
-    if caller.application_credential_id is not None and caller.is_restricted:
-        raise RestrictedApplicationCredential
-    if caller.trust_id is not None or caller.access_token_id is not None:
-        raise LentRights
+def refuse_lent(ctx: Context, action: str, *, allowed: Collection[Lender] = UNRESTRICTED) -> None:
+    """Refuse callers whose rights were lent, but for the ways of lending that are `allowed`: of
+    application credentials only those whose user said that they may do all."""
+    caller = ctx.caller
+    lenders: dict[Lender, str | None] = {
+        "application_credential": caller.application_credential_id,
+        "oauth1": caller.access_token_id,
+        "trust": caller.trust_id,
+    }
+    for lender, lent_by in lenders.items():
+        if lent_by is not None and (lender not in allowed or caller.is_restricted):
+            raise LentRights(lender=lender, action=action)

@@ -15,6 +15,7 @@ from onestack.identity.assignments import effective
 from onestack.identity.projects.record import find as find_project
 from onestack.identity.roles.record import RoleNotFound, RoleRecord
 from onestack.identity.times import future
+from onestack.identity.tokens.lent import refuse_lent
 from onestack.identity.trusts.record import TrustRecord, TrustRoleRecord, find, roles_of
 from onestack.identity.trusts.view import TrustView, view
 from onestack.identity.users.record import find as find_user
@@ -58,12 +59,6 @@ class RedelegationRefused(Forbidden):
     message = "You are not authorized to perform the requested action: redelegate: {reason}."
 
 
-class DelegatedToken(Forbidden):
-    message = (
-        "You are not authorized to perform the requested action: create a trust with this token."
-    )
-
-
 @api.post(
     "/v3/OS-TRUST/trusts",
     Rule("identity:create_trust", "user_id:%(target.trust.trustor_user_id)s"),
@@ -73,7 +68,7 @@ class DelegatedToken(Forbidden):
 def create(ctx: Context, body: TrustCreate) -> TrustView:
     """Lend roles on a project to another user."""
     ctx.allow(trust={"trustor_user_id": body.trustor_user_id})
-    _check_token(ctx)
+    refuse_lent(ctx, "managing trusts", allowed=("application_credential", "trust"))
     find_user(ctx.session, body.trustee_user_id)
     if body.project_id is not None:
         find_project(ctx.session, body.project_id)
@@ -101,15 +96,6 @@ def create(ctx: Context, body: TrustCreate) -> TrustView:
     ctx.session.add_all(TrustRoleRecord(trust_id=record.id, role_id=role.id) for role in roles)
     ctx.session.flush()
     return view(ctx, record, roles)
-
-
-def _check_token(ctx: Context) -> None:
-    """Rights that were lent to a program, and not by a trust, are not lent on."""
-    caller = ctx.caller
-    if caller.application_credential_id is not None and caller.is_restricted:
-        raise DelegatedToken
-    if caller.access_token_id is not None:
-        raise DelegatedToken
 
 
 def _count(body: TrustCreate) -> int:
