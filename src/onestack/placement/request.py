@@ -86,9 +86,9 @@ def _check_groups(
     parts: Mapping[str, Values], subtrees: tuple[frozenset[str], ...], version: Version
 ) -> None:
     """Each group must ask for resources, unless it is a place in a subtree."""
+    if version < (1, 25) and "resources" not in parts.get("", {}):
+        raise query.BadQuery(reason="'resources' is a required property")
     if not parts:
-        if version < (1, 25):
-            raise query.BadQuery(reason="'resources' is a required property")
         raise query.MissingValue(
             "At least one request group (`resources` or `resources{$S}`) is required."
         )

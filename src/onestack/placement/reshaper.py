@@ -70,6 +70,7 @@ def move(
             for each in of(session, provider_id)
         }  # fmt: skip
         write(session, providers[provider_id], {**kept, **wanted})
+    changes.touch(session, number, inventories, advance=True)
     replace(session, claims, number)
     for provider_id, wanted in inventories.items():
         write(session, providers[provider_id], wanted)

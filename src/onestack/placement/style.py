@@ -1,13 +1,14 @@
 """Placement's envelopes: errors with codes, and the headers that say how fresh an answer is."""
 
 import datetime as dt
+import re
 from email.utils import format_datetime
 from typing import Any
 
 from onestack.core import clock, trace
 from onestack.core.api import Microversions, Page
 from onestack.core.context import Context, Request
-from onestack.core.errors import ApiError, NotAcceptable
+from onestack.core.errors import ApiError, BadRequest, NotAcceptable
 from onestack.core.http import negotiate
 from onestack.core.shapes import Version
 
@@ -21,6 +22,17 @@ BAD_VALUE = "placement.query.bad_value"
 DUPLICATE_KEY = "placement.query.duplicate_key"
 MISSING_VALUE = "placement.query.missing_value"
 
+WORDINGS = (
+    (re.compile(r"^Invalid input: JSON is malformed"), "Malformed JSON"),
+    (re.compile(r"^Invalid input: "), "JSON does not validate: "),
+    (re.compile(r"^Invalid input for query parameters: "), "Invalid query string parameters: "),
+    (
+        re.compile(r"Object contains unknown field `(.*?)`"),
+        r"Additional properties are not allowed ('\1' was unexpected)",
+    ),
+    (re.compile(r"Object missing required field `(.*?)`"), r"'\1' is a required property"),
+)
+
 
 class PlacementStyle:
     """How placement's answers look."""
@@ -29,7 +41,7 @@ class PlacementStyle:
         body: dict[str, Any] = {
             "status": error.status,
             "title": error.title,
-            "detail": error.text,
+            "detail": _worded(error),
             "request_id": trace.current_id() or "",
         }
         if isinstance(error, NotAcceptable):
@@ -64,6 +76,17 @@ def freshness(moment: dt.datetime | None = None) -> dict[str, str]:
     """The headers of an answer that nobody may keep."""
     zoned = (moment or clock.now()).replace(tzinfo=dt.UTC, microsecond=0)
     return {"last-modified": format_datetime(zoned, usegmt=True), "cache-control": "no-cache"}
+
+
+def _worded(error: ApiError) -> str:
+    """What went wrong, in the words that placement's clients know."""
+    if isinstance(error, NotAcceptable):
+        return f"Unacceptable version header: {error.details['version']}"
+    text = error.text
+    if isinstance(error, BadRequest):
+        for pattern, wording in WORDINGS:
+            text = pattern.sub(wording, text)
+    return text
 
 
 def _asked(request: Request) -> Version:
