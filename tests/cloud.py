@@ -60,7 +60,6 @@ class Local:
         given = {"host": "127.0.0.1:5000", **{k.lower(): v for k, v in (headers or {}).items()}}
         if body is not None:
             given.setdefault("content-type", "application/json")
-            given.setdefault("content-length", str(len(content)))
         if token is not None:
             given["x-auth-token"] = token
         return self.loop.run_until_complete(self._ask(method, path, content, given))
@@ -69,6 +68,8 @@ class Local:
         self, method: str, path: str, content: bytes, headers: Mapping[str, str]
     ) -> Answer:
         raw, _, query = path.partition("?")
+        if content:
+            headers = {"content-length": str(len(content)), **headers}
         scope = {
             "type": "http",
             "method": method,
