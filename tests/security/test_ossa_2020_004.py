@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from onestack.core import clock
 from tests.cloud import Local
 from tests.identity.programs import Person, ec2, pair
 from tests.identity.signing import ec2_request, ec2_token
@@ -18,7 +19,7 @@ def person(local: Local) -> Person:
 def lent(person: Person) -> tuple[dict[str, Any], str, dict[str, Any]]:
     """A key pair that a program with little rights made, and its credential."""
     program = person.program(
-        f"lender-{id(object())}", unrestricted=True, roles=[{"name": "reader"}]
+        f"lender-{clock.new_id()}", unrestricted=True, roles=[{"name": "reader"}]
     )
     keys = pair(person, person.acting(program))
     every = person.me.get("/credentials?type=ec2")["credentials"]

@@ -110,7 +110,7 @@ def _application_credential_access_rules() -> None:
         sa.ForeignKeyConstraint(
             ["application_credential_id"],
             ["application_credentials.id"],
-            name="fk_application_credential_access_rules_application_credential_id",
+            name="fk_application_credential_access_rules_application_credential_i",
             ondelete="CASCADE",
         ),
     )
