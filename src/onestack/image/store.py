@@ -23,7 +23,10 @@ class Store(Protocol):
     name: str  # as clients know the store
 
     def put(self, name: str, pieces: Iterable[bytes]) -> int:
-        """Keep the pieces, durably; how many bytes they are. What fails leaves nothing."""
+        """Keep the pieces, durably; how many bytes they are. What fails leaves nothing.
+
+        `DataMissing` says that the data was deleted while it came.
+        """
 
     def open(self, name: str) -> File:
         """The data from its start on."""

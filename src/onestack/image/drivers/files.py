@@ -27,12 +27,15 @@ class FileStore:
     def put(self, name: str, pieces: Iterable[bytes]) -> int:
         temporary = self._incoming / _checked(name)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+        descriptor = os.open(temporary, flags, 0o600)
         try:
-            with open(os.open(temporary, flags, 0o600), "wb", buffering=0) as file:
+            with open(descriptor, "wb", buffering=0) as file:
                 size = sum(_write(file, piece) for piece in pieces)
-                os.fsync(file.fileno())
+                os.fsync(descriptor)
             temporary.rename(self._folder / name)
             _sync(self._folder)
+        except FileNotFoundError:
+            raise DataMissing(name=name) from None
         except BaseException as error:
             temporary.unlink(missing_ok=True)
             if isinstance(error, OSError) and error.errno in FULL:

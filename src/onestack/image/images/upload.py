@@ -19,7 +19,7 @@ from onestack.image.images.events import payload
 from onestack.image.images.record import ImageRecord, touch
 from onestack.image.inspection import Finding, Inspector
 from onestack.image.settings import ImageSettings
-from onestack.image.store import StoreSlot
+from onestack.image.store import DataMissing, StoreSlot
 
 api = Operations("image data")
 
@@ -110,9 +110,11 @@ def upload(ctx: Context, image_id: str) -> None:
         stream.limit(ctx.cloud.get(ImageSettings).size_max_bytes)
         size = ctx.cloud.get(StoreSlot).store.put(ticket.name, reading.pieces(stream))
         _finish(ctx, ticket, reading, size)
-    except BaseException:
+    except BaseException as error:
         ctx.abandon()
         _take_back(ctx, ticket)
+        if isinstance(error, DataMissing):
+            raise DeletedMeanwhile(image_id=image_id) from None
         raise
 
 
