@@ -74,8 +74,7 @@ def replace(ctx: Context, uuid: str, body: AggregatesUpdate | Aggregates) -> Agg
     if len(set(wanted)) < len(wanted):
         raise NotUnique
     write(ctx.session, provider.id, wanted)
-    changes.touch(ctx.session, number, [provider.id], advance=has_generation)
-    ctx.session.refresh(provider)
+    changes.mark(provider, number, advance=has_generation)
     return _view(ctx, provider)
 
 

@@ -5,12 +5,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain, islice
+from operator import length_hint
 from typing import NamedTuple
 
 from onestack.placement.forest import Forest, Members, Provider
 
 NOTHING: frozenset[str] = frozenset()
-STEPS_MAX = 100_000  # of one search; wide trees have more combinations than anyone can wait for
+STEPS_MAX = 50_000  # of one search; wide trees have more combinations than anyone can wait for
 
 
 @dataclass(frozen=True)
@@ -123,11 +124,16 @@ def together(forest: Forest, request: Request) -> Iterator[Candidate]:
         _Tree(forest, forest.trees[root], request, budget).candidates()
         for root in _roots(forest, request)
     )
+    sharing = forest.sharing
     for candidate in _in_turns(trees):
-        key = _key(candidate, request)
-        if key not in seen:
+        # Only what is lent can be found from several trees.
+        is_unique = request.names_groups and not sharing.keys() >= candidate.resources.keys()
+        if not is_unique:
+            key = _key(candidate, request)
+            if key in seen:
+                continue
             seen.add(key)
-            yield candidate
+        yield candidate
 
 
 def total_of(request: Request) -> dict[str, int]:
@@ -167,20 +173,26 @@ class _Tree:
     def candidates(self) -> Iterator[Candidate]:
         """Every way to fill the slots."""
         slots = self._slots()
-        if slots is not None:
-            yield from self._fill(slots, 0, [], {})
+        if slots is None:
+            return iter(())
+        found = self._fill(slots, [], {})
+        # Most trees have one way at most, and a list that is used up is let go at once.
+        is_simple = all(len(slot.providers) == 1 for slot in slots)
+        return iter(list(found)) if is_simple else found
 
     def _slots(self) -> list[_Slot] | None:
         """What is to be filled, with who could; None when somebody is missing."""
         pool = [*self.tree.values(), *self.forest.lenders(self.tree)]
         found: list[_Slot] = []
         for suffix, group in self.request.groups.items():
+            eligible = pool
+            if _is_picky(group):
+                eligible = [p for p in pool if _may_take_part(self.forest, p, suffix, group)]
             parts = [group.resources] if suffix else [{c: n} for c, n in group.resources.items()]
-            eligible = [each for each in pool if _may_take_part(self.forest, each, suffix, group)]
             for part in parts:
-                able = [
-                    each for each in eligible if all(each.grants(c, n) for c, n in part.items())
-                ]
+                able = eligible
+                for resource_class, amount in part.items():
+                    able = [each for each in able if each.grants(resource_class, amount)]
                 if not able:
                     return None
                 found.append(_Slot(suffix, part, able))
@@ -188,50 +200,53 @@ class _Tree:
         return sorted(found, key=lambda slot: len(slot.providers))
 
     def _fill(
-        self, slots: list[_Slot], index: int, chosen: list[Provider],
-        taken: dict[tuple[str, str], int],
-    ) -> Iterator[Candidate]:  # fmt: skip
-        if index == len(slots):
-            candidate = self._complete(slots, chosen)
-            if candidate is not None:
-                yield candidate
-            return
-        slot = slots[index]
+        self, slots: list[_Slot], chosen: list[Provider], taken: dict[tuple[str, str], int]
+    ) -> Iterator[Candidate]:
+        """Every way to go on from what is chosen; `taken` is undone on the way back."""
+        slot = slots[len(chosen)]
+        is_last = len(chosen) + 1 == len(slots)
         for provider in slot.providers:
             if not self.budget.spend():
                 return
-            if slot.suffix and self._is_taken(slots, chosen, provider):
+            if self.request.is_isolated and slot.suffix and _stands_in(slots, chosen, provider):
                 continue
-            after = _take(taken, provider, slot.resources)
-            if after is not None:
-                yield from self._fill(slots, index + 1, [*chosen, provider], after)
-
-    def _is_taken(self, slots: list[_Slot], chosen: list[Provider], provider: Provider) -> bool:
-        return self.request.is_isolated and any(
-            slot.suffix and each is provider for slot, each in zip(slots, chosen, strict=False)
-        )
+            before = dict(taken)
+            if not _take(taken, provider, slot.resources):
+                taken.clear()
+                taken.update(before)
+                continue
+            chosen.append(provider)
+            if is_last:
+                candidate = self._complete(slots, chosen)
+                if candidate is not None:
+                    yield candidate
+            else:
+                yield from self._fill(slots, chosen, taken)
+            chosen.pop()
+            taken.clear()
+            taken.update(before)
 
     def _complete(self, slots: list[_Slot], chosen: list[Provider]) -> Candidate | None:
         """The candidate, when what concerns several providers holds too."""
-        served: dict[str, list[Provider]] = {suffix: [] for suffix in self.request.groups}
+        request = self.request
+        served: dict[str, list[Provider]] = {suffix: [] for suffix in request.groups}
         resources: dict[str, dict[str, int]] = {}
         for slot, provider in zip(slots, chosen, strict=True):
-            if provider not in served[slot.suffix]:
-                served[slot.suffix].append(provider)
+            own = served[slot.suffix]
+            if provider not in own:
+                own.append(provider)
             for resource_class, amount in slot.resources.items():
-                own = resources.setdefault(provider.id, {})
-                own[resource_class] = own.get(resource_class, 0) + amount
-        for suffix, group in self.request.groups.items():
-            if not suffix and not _have_together(served[suffix], group.traits):
-                return None
-        for suffixes in self.request.same_subtrees:
+                held = resources.setdefault(provider.id, {})
+                held[resource_class] = held.get(resource_class, 0) + amount
+        unsuffixed = request.groups.get("")
+        if unsuffixed is not None and not _have_together(served[""], unsuffixed.traits):
+            return None
+        for suffixes in request.same_subtrees:
             if not self._is_subtree([each for s in suffixes for each in served[s]]):
                 return None
-        if not self.request.is_nested and self._has_relatives(resources):
+        if not request.is_nested and self._has_relatives(resources):
             return None
-        mappings = {
-            suffix: tuple(each.id for each in providers) for suffix, providers in served.items()
-        }
+        mappings = {suffix: tuple([each.id for each in own]) for suffix, own in served.items()}
         return Candidate(resources, mappings)
 
     def _is_subtree(self, providers: list[Provider]) -> bool:
@@ -244,29 +259,26 @@ class _Tree:
         return len(set(roots)) < len(roots)
 
 
-def _roots(forest: Forest, request: Request) -> list[str]:
+def _roots(forest: Forest, request: Request) -> Iterator[str]:
     """The trees in which a search is worth it."""
-    roots = set(forest.trees)
-    for name in total_of(request):
-        holders = forest.by_class.get(name, {}).values()
-        roots &= {root for each in holders for root in _reach(forest, each)}
-    traits = request.root_traits
-    return [
-        root
-        for root in forest.trees
-        if root in roots
-        and root in forest.entangled
-        and traits.accepts(forest.providers[root].traits)
-    ]
+    holders = sorted((forest.by_class.get(name, {}) for name in total_of(request)), key=len)
+    reached = [_reach(forest, each) for each in holders]
+    entangled, traits = forest.entangled, request.root_traits
+    for root in reached[0]:
+        is_reached = root in entangled and all(root in each for each in reached[1:])
+        if is_reached and traits.accepts(forest.providers[root].traits):
+            yield root
 
 
-def _reach(forest: Forest, provider: Provider) -> Iterable[str]:
-    """The trees that a provider can serve: its own, and those to which it lends."""
-    if provider.id not in forest.sharing:
-        return (provider.root_id,)
-    found = {provider.root_id}
-    for aggregate in provider.aggregates:
-        found.update(each.root_id for each in forest.by_aggregate[aggregate].values())
+def _reach(forest: Forest, holders: Members) -> dict[str, None]:
+    """The trees that providers can serve: their own, and those to which they lend."""
+    found = dict.fromkeys([each.root_id for each in holders.values()])
+    for lender in forest.sharing.values():
+        if lender.id in holders:
+            for aggregate in lender.aggregates:
+                found.update(
+                    dict.fromkeys([p.root_id for p in forest.by_aggregate[aggregate].values()])
+                )
     return found
 
 
@@ -321,21 +333,27 @@ def _is_in_tree(forest: Forest, provider: Provider, group: Group) -> bool:
 
 
 def _have_together(providers: list[Provider], traits: Wanted) -> bool:
+    if not traits.any_of:
+        return True
     held = frozenset().union(*(each.traits for each in providers))
     return all(not each.isdisjoint(held) for each in traits.any_of)
 
 
+def _stands_in(slots: list[_Slot], chosen: list[Provider], provider: Provider) -> bool:
+    """Whether a provider serves one of the suffixed groups already."""
+    return any(slot.suffix and each is provider for slot, each in zip(slots, chosen, strict=False))
+
+
 def _take(
     taken: dict[tuple[str, str], int], provider: Provider, resources: Mapping[str, int]
-) -> dict[tuple[str, str], int] | None:
-    """What is taken with these resources too; None when the provider has not so much."""
-    after = dict(taken)
+) -> bool:
+    """Take resources; False when the provider has not so much left."""
     for resource_class, amount in resources.items():
         key = (provider.id, resource_class)
-        after[key] = after.get(key, 0) + amount
-        if after[key] > provider.room[resource_class]:
-            return None
-    return after
+        taken[key] = total = taken.get(key, 0) + amount
+        if total > provider.room[resource_class]:
+            return False
+    return True
 
 
 def _key(candidate: Candidate, request: Request) -> object:
@@ -355,7 +373,8 @@ def _in_turns(generators: Iterable[Iterator[Candidate]]) -> Iterator[Candidate]:
         first = next(each, None)
         if first is not None:
             yield first
-            waiting.append(each)
+            if length_hint(each, 1):
+                waiting.append(each)
     while waiting:
         turn = waiting.popleft()
         found = next(turn, None)

@@ -1,8 +1,9 @@
 """Changes: one at a time, each under a number of its own, so that readers find what is new."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
+from typing import cast
 
-from sqlalchemy import text, update
+from sqlalchemy import Table, bindparam, text, update
 from sqlalchemy.orm import Session
 
 from onestack.core import clock
@@ -11,6 +12,17 @@ from onestack.placement.record import TOPIC, ProviderRecord
 _TAKE = text(
     "INSERT INTO revisions (topic, value) VALUES (:topic, 1) "
     "ON CONFLICT (topic) DO UPDATE SET value = revisions.value + 1 RETURNING value"
+)
+
+_PROVIDERS = cast(Table, ProviderRecord.__table__)
+_TOUCH = (
+    update(_PROVIDERS)
+    .where(_PROVIDERS.c.id.in_(bindparam("ids", expanding=True)))
+    .values(
+        changed_in=bindparam("number"),
+        updated_at=bindparam("now"),
+        generation=_PROVIDERS.c.generation + bindparam("step"),
+    )
 )
 
 
@@ -24,18 +36,21 @@ def begin(session: Session) -> int:
     session.flush()
     bumped: set[str] = session.info.setdefault("bumped", set())
     bumped.add(TOPIC)
-    number: int = session.execute(_TAKE, {"topic": TOPIC}).scalar_one()
+    number: int = session.connection().execute(_TAKE, {"topic": TOPIC}).scalar_one()
     return number
 
 
-def touch(session: Session, number: int, providers: Iterable[str], *, advance: bool) -> None:
-    """Mark providers as changed; `advance` moves on their generation too."""
-    values = {"changed_in": number, "updated_at": clock.now()}
+def mark(provider: ProviderRecord, number: int, *, advance: bool) -> None:
+    """Mark one provider that is at hand as changed."""
+    provider.changed_in, provider.updated_at = number, clock.now()
     if advance:
-        values["generation"] = ProviderRecord.generation + 1
-    session.execute(
-        update(ProviderRecord)
-        .where(ProviderRecord.id.in_(providers))
-        .values(values)
-        .execution_options(synchronize_session=False)
-    )
+        provider.generation += 1
+
+
+def touch(session: Session, number: int, providers: Collection[str], *, advance: bool) -> None:
+    """Mark providers as changed; `advance` moves on their generation too."""
+    if providers:
+        session.connection().execute(
+            _TOUCH,
+            {"ids": list(providers), "number": number, "now": clock.now(), "step": int(advance)},
+        )

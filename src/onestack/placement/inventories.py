@@ -122,7 +122,8 @@ class InventoriesView(Shape):
 @api.get("/resource_providers/{uuid}/inventories", READ)
 def index(ctx: Context, uuid: str) -> InventoriesView:
     """List a provider's inventories."""
-    return _all(ctx, find(ctx.session, uuid))
+    provider = find(ctx.session, uuid)
+    return _all(ctx, provider, held(ctx.session, provider.id))
 
 
 @api.post("/resource_providers/{uuid}/inventories", CREATE, status=201)
@@ -139,7 +140,7 @@ def create(ctx: Context, uuid: str, body: InventoryCreate) -> InventoryView:
     _check_reserved(ctx, "create", provider.id, {body.resource_class: body})
     record = _record(provider.id, body.resource_class, body)
     ctx.session.add(record)
-    _advance(ctx.session, number, provider)
+    changes.mark(provider, number, advance=True)
     locate(ctx, f"resource_providers/{provider.id}/inventories/{body.resource_class}")
     return _one(ctx, provider, record)
 
@@ -152,8 +153,8 @@ def replace(ctx: Context, uuid: str, body: InventoriesUpdate) -> InventoriesView
     check_generation(provider, body.resource_provider_generation)
     _check_reserved(ctx, "update", provider.id, body.inventories)
     write(ctx.session, provider, body.inventories)
-    _advance(ctx.session, number, provider)
-    return _all(ctx, provider)
+    changes.mark(provider, number, advance=True)
+    return _all(ctx, provider, body.inventories)
 
 
 @api.delete("/resource_providers/{uuid}/inventories", DELETE)
@@ -164,7 +165,7 @@ def delete_all(ctx: Context, uuid: str) -> None:
     number = changes.begin(ctx.session)
     provider = find(ctx.session, uuid)
     write(ctx.session, provider, {})
-    _advance(ctx.session, number, provider)
+    changes.mark(provider, number, advance=True)
 
 
 @api.get("/resource_providers/{uuid}/inventories/{resource_class}", SHOW)
@@ -188,7 +189,7 @@ def update(ctx: Context, uuid: str, resource_class: str, body: InventoryUpdate) 
     if record is None:
         raise NoRecordToUpdate(name=resource_class, provider_id=provider.id)
     _assign(record, body)
-    _advance(ctx.session, number, provider)
+    changes.mark(provider, number, advance=True)
     return _one(ctx, provider, record)
 
 
@@ -202,7 +203,7 @@ def delete(ctx: Context, uuid: str, resource_class: str) -> None:
         raise InventoryNotFoundForDelete(name=resource_class)
     _refuse_in_use(ctx.session, provider.id, [resource_class])
     ctx.session.delete(record)
-    _advance(ctx.session, number, provider)
+    changes.mark(provider, number, advance=True)
 
 
 def check_generation(provider: ProviderRecord, given: int) -> None:
@@ -216,7 +217,7 @@ def write(session: Session, provider: ProviderRecord, wanted: Mapping[str, Inven
     unknown = known.unknown_classes(session, wanted)
     if unknown:
         raise UnknownClass(provider_id=provider.id, name=unknown[0])
-    present = {each.resource_class: each for each in of(session, provider.id)}
+    present = {each.resource_class: each for each in _records(session, provider.id)}
     gone = sorted(present.keys() - wanted.keys())
     _refuse_in_use(session, provider.id, gone)
     if gone:
@@ -234,10 +235,9 @@ def write(session: Session, provider: ProviderRecord, wanted: Mapping[str, Inven
     session.flush()
 
 
-def of(session: Session, provider_id: str) -> list[InventoryRecord]:
-    """A provider's inventories."""
-    statement = select(InventoryRecord).where(InventoryRecord.provider_id == provider_id)
-    return list(session.scalars(statement.order_by(InventoryRecord.resource_class)))
+def held(session: Session, provider_id: str) -> dict[str, Inventory]:
+    """A provider's inventories by resource class."""
+    return {each.resource_class: _inventory(each) for each in _records(session, provider_id)}
 
 
 def _refuse_in_use(session: Session, provider_id: str, names: list[str]) -> None:
@@ -268,16 +268,23 @@ def _check_reserved(
             )
 
 
-def _advance(session: Session, number: int, provider: ProviderRecord) -> None:
-    session.flush()
-    changes.touch(session, number, [provider.id], advance=True)
-    session.refresh(provider)
-
-
 def _record(provider_id: str, resource_class: str, inventory: Inventory) -> InventoryRecord:
     record = InventoryRecord(provider_id=provider_id, resource_class=resource_class)
     _assign(record, inventory)
     return record
+
+
+def _records(session: Session, provider_id: str) -> list[InventoryRecord]:
+    statement = select(InventoryRecord).where(InventoryRecord.provider_id == provider_id)
+    return list(session.scalars(statement.order_by(InventoryRecord.resource_class)))
+
+
+def _inventory(record: InventoryRecord) -> Inventory:
+    return Inventory(
+        total=record.total, reserved=record.reserved, min_unit=record.min_unit,
+        max_unit=record.max_unit, step_size=record.step_size,
+        allocation_ratio=record.allocation_ratio,
+    )  # fmt: skip
 
 
 def _assign(record: InventoryRecord, inventory: Inventory) -> None:
@@ -295,16 +302,10 @@ def _one(ctx: Context, provider: ProviderRecord, record: InventoryRecord) -> Inv
     )  # fmt: skip
 
 
-def _all(ctx: Context, provider: ProviderRecord) -> InventoriesView:
+def _all(
+    ctx: Context, provider: ProviderRecord, inventories: dict[str, Inventory]
+) -> InventoriesView:
     dated(ctx, provider.updated_at)
     return InventoriesView(
-        resource_provider_generation=provider.generation,
-        inventories={
-            each.resource_class: Inventory(
-                total=each.total, reserved=each.reserved, min_unit=each.min_unit,
-                max_unit=each.max_unit, step_size=each.step_size,
-                allocation_ratio=each.allocation_ratio,
-            )
-            for each in of(ctx.session, provider.id)
-        },
-    )  # fmt: skip
+        resource_provider_generation=provider.generation, inventories=inventories
+    )

@@ -11,7 +11,7 @@ from onestack.core.shapes import Shape
 from onestack.placement import changes, rules
 from onestack.placement.allocations.operations import ConsumerAllocations, claim_of
 from onestack.placement.allocations.write import Claim, replace
-from onestack.placement.inventories import Inventory, check_generation, of, write
+from onestack.placement.inventories import Inventory, check_generation, held, write
 from onestack.placement.names import ClassName, Generation
 from onestack.placement.record import ProviderRecord
 
@@ -61,14 +61,7 @@ def move(
 ) -> None:  # fmt: skip
     """Have old and new side by side while allocations move over, then drop the old."""
     for provider_id, wanted in inventories.items():
-        kept = {
-            each.resource_class: Inventory(
-                total=each.total, reserved=each.reserved, min_unit=each.min_unit,
-                max_unit=each.max_unit, step_size=each.step_size,
-                allocation_ratio=each.allocation_ratio,
-            )
-            for each in of(session, provider_id)
-        }  # fmt: skip
+        kept = held(session, provider_id)
         write(session, providers[provider_id], {**kept, **wanted})
     changes.touch(session, number, inventories, advance=True)
     replace(session, claims, number)

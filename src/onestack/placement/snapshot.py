@@ -4,10 +4,10 @@ import threading
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, bindparam, func, select
 
 from onestack.core import trace
 from onestack.core.db import Database, RevisionRecord
@@ -23,6 +23,7 @@ from onestack.placement.record import (
 
 # Reading all rows at once is cheaper than asking for that many by their keys.
 FEW = 500
+NEVER = -1
 
 
 class Snapshot:
@@ -32,7 +33,7 @@ class Snapshot:
         self._database = database
         self._lock = threading.RLock()
         self._forest = Forest()
-        self._revision = -1
+        self._revision = NEVER
 
     @contextmanager
     def forest(self) -> Iterator[Forest]:
@@ -45,61 +46,26 @@ class Snapshot:
 
     def _refresh(self) -> None:
         with self._database.session(write=False) as session, session.begin():
-            if not self._database.is_sqlite:
-                # All that is read here must be of one moment.
-                session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
-            revision = session.scalar(
-                select(RevisionRecord.value).where(RevisionRecord.name == TOPIC)
-            )
-            changed = _providers(session, self._revision)
-            for provider in changed:
+            # All that is read here must be of one moment.
+            options = {} if self._database.is_sqlite else {"isolation_level": "REPEATABLE READ"}
+            connection = session.connection(execution_options=options)
+            revision = connection.scalar(_REVISION) or 0
+            for provider in _providers(connection, self._revision):
                 self._forest.put(provider)
-            count = session.scalar(select(func.count()).select_from(ProviderRecord))
-            if count != len(self._forest.providers):
+            if connection.scalar(_COUNT) != len(self._forest.providers):
                 # Something is gone, and nothing says what: that is rare enough to begin anew.
-                self._forest = Forest(_providers(session, -1))
-        self._revision = revision or 0
+                self._forest = Forest(_providers(connection, NEVER))
+        self._revision = revision
 
 
-def _providers(session: Session, since: int) -> list[Provider]:
-    """The providers that changed after a revision, with all that belongs to them."""
-    rows = session.execute(
-        select(
-            ProviderRecord.id, ProviderRecord.name, ProviderRecord.parent_id,
-            ProviderRecord.root_id, ProviderRecord.generation, ProviderRecord.updated_at,
-        )
-        .where(ProviderRecord.changed_in > since)
-        .order_by(ProviderRecord.name)
-    ).all()  # fmt: skip
-    if not rows:
-        return []
-    ids = [row.id for row in rows] if len(rows) <= FEW else None
-    stock: dict[str, dict[str, Stock]] = defaultdict(dict)
-    for (provider_id, name), each in stock_of(session, ids).items():
-        stock[provider_id][name] = each
-    traits = _names(session, ProviderTraitRecord.provider_id, ProviderTraitRecord.trait, ids)
-    aggregates = _names(
-        session, ProviderAggregateRecord.provider_id, ProviderAggregateRecord.aggregate_id, ids
-    )
-    return [
-        Provider(*row, stock.get(row.id), traits.get(row.id, ()), aggregates.get(row.id, ()))
-        for row in rows
-    ]
-
-
-def stock_of(session: Session, ids: Collection[str] | None) -> dict[tuple[str, str], Stock]:
+def stock_of(connection: Connection, ids: Collection[str] | None) -> dict[tuple[str, str], Stock]:
     """The inventories of providers, of all unless they are named, with how much is in use."""
-    columns = AllocationRecord.provider_id, AllocationRecord.resource_class
-    sums: Any = select(*columns, func.sum(AllocationRecord.used)).group_by(*columns)
     used = {
         (provider_id, name): int(each)
-        for provider_id, name, each in session.execute(_of(sums, columns[0], ids))
+        for provider_id, name, each in connection.execute(*_USED.of(ids))
     }
-    inventories: Any = select(*InventoryRecord.__table__.columns)
     found: dict[tuple[str, str], Stock] = {}
-    for provider_id, name, *amounts in session.execute(
-        _of(inventories, InventoryRecord.provider_id, ids)
-    ):
+    for provider_id, name, *amounts in connection.execute(*_STOCK.of(ids)):
         total, reserved, min_unit, max_unit, step_size, ratio = amounts
         key = (provider_id, name)
         in_use = used.get(key, 0)
@@ -107,14 +73,66 @@ def stock_of(session: Session, ids: Collection[str] | None) -> dict[tuple[str, s
     return found
 
 
+class _Select:
+    """A statement for all providers, and for some: built once, for it is run at every turn."""
+
+    def __init__(self, statement: Any, owner: Any) -> None:
+        self.all = statement
+        self.some = statement.where(owner.in_(bindparam("ids", expanding=True)))
+
+    def of(self, ids: Collection[str] | None) -> tuple[Any, dict[str, Any]]:
+        return (self.all, {}) if ids is None else (self.some, {"ids": list(ids)})
+
+
+_REVISION = select(RevisionRecord.value).where(RevisionRecord.name == TOPIC)
+_COUNT = select(func.count()).select_from(ProviderRecord)
+_CHANGED = (
+    select(
+        ProviderRecord.id, ProviderRecord.name, ProviderRecord.parent_id, ProviderRecord.root_id,
+        ProviderRecord.generation, ProviderRecord.updated_at,
+    )
+    .where(ProviderRecord.changed_in > bindparam("since"))
+)  # fmt: skip
+_STOCK = _Select(select(*InventoryRecord.__table__.columns), InventoryRecord.provider_id)
+_USED = _Select(
+    select(
+        AllocationRecord.provider_id, AllocationRecord.resource_class,
+        func.sum(AllocationRecord.used),
+    ).group_by(AllocationRecord.provider_id, AllocationRecord.resource_class),
+    AllocationRecord.provider_id,
+)  # fmt: skip
+_TRAITS = _Select(
+    select(ProviderTraitRecord.provider_id, ProviderTraitRecord.trait),
+    ProviderTraitRecord.provider_id,
+)
+_AGGREGATES = _Select(
+    select(ProviderAggregateRecord.provider_id, ProviderAggregateRecord.aggregate_id),
+    ProviderAggregateRecord.provider_id,
+)
+
+
+def _providers(connection: Connection, since: int) -> list[Provider]:
+    """The providers that changed after a revision, with all that belongs to them."""
+    # Sorted here: in SQL the order by name would win over the index on what has changed.
+    rows = sorted(connection.execute(_CHANGED, {"since": since}), key=attrgetter("name"))
+    if not rows:
+        return []
+    ids = [row.id for row in rows] if len(rows) <= FEW else None
+    stock: dict[str, dict[str, Stock]] = defaultdict(dict)
+    for (provider_id, name), each in stock_of(connection, ids).items():
+        stock[provider_id][name] = each
+    traits = _names(connection, _TRAITS, ids)
+    aggregates = _names(connection, _AGGREGATES, ids)
+    return [
+        Provider(*row, stock.get(row.id), traits.get(row.id, ()), aggregates.get(row.id, ()))
+        for row in rows
+    ]
+
+
 def _names(
-    session: Session, owner: Any, name: Any, ids: Collection[str] | None
+    connection: Connection, wanted: _Select, ids: Collection[str] | None
 ) -> dict[str, list[str]]:
     found: dict[str, list[str]] = defaultdict(list)
-    for provider_id, each in session.execute(_of(select(owner, name), owner, ids)):
+    for provider_id, each in connection.execute(*wanted.of(ids)):
         found[provider_id].append(each)
     return found
-
-
-def _of(statement: Any, owner: Any, ids: Collection[str] | None) -> Any:
-    return statement if ids is None else statement.where(owner.in_(ids))

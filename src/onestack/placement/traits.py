@@ -165,8 +165,7 @@ def replace(ctx: Context, uuid: str, body: ProviderTraitsUpdate) -> ProviderTrai
         raise TraitsChanged
     known.check_traits(ctx.session, body.traits)
     write(ctx.session, provider.id, set(body.traits))
-    changes.touch(ctx.session, number, [provider.id], advance=True)
-    ctx.session.refresh(provider)
+    changes.mark(provider, number, advance=True)
     return _view(ctx, provider)
 
 
@@ -180,7 +179,7 @@ def clear(ctx: Context, uuid: str) -> None:
     number = changes.begin(ctx.session)
     provider = find(ctx.session, uuid)
     write(ctx.session, provider.id, set())
-    changes.touch(ctx.session, number, [provider.id], advance=True)
+    changes.mark(provider, number, advance=True)
 
 
 def write(session: Session, provider_id: str, wanted: set[str]) -> None:

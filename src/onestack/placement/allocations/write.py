@@ -1,11 +1,21 @@
 """Writing allocations: all of a request or nothing, and never more than there is."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final, cast
 
-from sqlalchemy import delete, insert, select
-from sqlalchemy import update as sql_update
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    Table,
+    Text,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from onestack.core import clock
@@ -61,6 +71,33 @@ class ConstraintsViolated(Conflict):
     )
 
 
+# Built once: what a claim costs is mostly the building of its statements.
+_ALLOCATIONS = cast(Table, AllocationRecord.__table__)
+_CONSUMERS = cast(Table, ConsumerRecord.__table__)
+_PROVIDERS = cast(Table, ProviderRecord.__table__)
+_IDS: BindParameter[list[str]] = bindparam("ids", expanding=True)
+
+_KNOWN_CONSUMERS = select(_CONSUMERS.c.id, _CONSUMERS.c.generation).where(_CONSUMERS.c.id.in_(_IDS))
+_KNOWN_PROVIDERS = select(_PROVIDERS.c.id).where(_PROVIDERS.c.id.in_(_IDS))
+_HELD = select(_ALLOCATIONS.c.provider_id).where(_ALLOCATIONS.c.consumer_id.in_(_IDS)).distinct()
+_FREE = delete(_ALLOCATIONS).where(_ALLOCATIONS.c.consumer_id.in_(_IDS))
+_TAKE = insert(_ALLOCATIONS)
+_FORGET = delete(_CONSUMERS).where(_CONSUMERS.c.id.in_(_IDS))
+_INTRODUCE = insert(_CONSUMERS)
+_ADVANCE = (
+    update(_CONSUMERS)
+    .where(_CONSUMERS.c.id == bindparam("consumer"))
+    .values(
+        generation=_CONSUMERS.c.generation + 1,
+        updated_at=bindparam("now"),
+        **{
+            name: func.coalesce(bindparam(f"new_{name}", type_=Text), _CONSUMERS.c[name])
+            for name in ("project_id", "user_id", "type")
+        },
+    )
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Claim:
     """All that a consumer shall hold from now on; nothing is a claim too."""
@@ -77,21 +114,16 @@ def replace(session: Session, claims: Sequence[Claim], number: int | None = None
     """Give each consumer what it claims, in place of what it has."""
     if number is None:
         number = changes.begin(session)
+    connection = session.connection()
     ids = [claim.consumer_id for claim in claims]
-    consumers = {
-        each.id: each
-        for each in session.execute(
-            select(ConsumerRecord.id, ConsumerRecord.generation).where(ConsumerRecord.id.in_(ids))
-        )
-    }
+    known_consumers = dict(connection.execute(_KNOWN_CONSUMERS, {"ids": ids}).tuples().all())
     for claim in claims:
-        before = consumers.get(claim.consumer_id)
-        _check_generation(claim, before.generation if before is not None else None)
+        _check_generation(claim, known_consumers.get(claim.consumer_id))
     _check_names(session, claims)
-    freed = _free(session, ids)
+    freed = _free(connection, list(known_consumers))
     _check_amounts(session, claims)
     for claim in claims:
-        _write(session, claim, is_new=claim.consumer_id not in consumers)
+        _write(connection, claim, is_new=claim.consumer_id not in known_consumers)
     taken = {provider for claim in claims for provider in claim.amounts}
     changes.touch(session, number, taken, advance=True)
     changes.touch(session, number, freed - taken, advance=False)
@@ -100,8 +132,9 @@ def replace(session: Session, claims: Sequence[Claim], number: int | None = None
 def release(session: Session, consumer_id: str) -> bool:
     """Take from a consumer all that it has; whether that was anything."""
     number = changes.begin(session)
-    freed = _free(session, [consumer_id])
-    session.execute(delete(ConsumerRecord).where(ConsumerRecord.id == consumer_id))
+    connection = session.connection()
+    freed = _free(connection, [consumer_id])
+    connection.execute(_FORGET, {"ids": [consumer_id]})
     changes.touch(session, number, freed, advance=False)
     return bool(freed)
 
@@ -115,8 +148,8 @@ def _check_generation(claim: Claim, present: int | None) -> None:
 def _check_names(session: Session, claims: Sequence[Claim]) -> None:
     """Refuse resource classes and providers that there are not."""
     wanted = {provider for claim in claims for provider in claim.amounts}
-    found = set(session.scalars(select(ProviderRecord.id).where(ProviderRecord.id.in_(wanted))))
-    for provider_id in sorted(wanted - found):
+    found = session.connection().scalars(_KNOWN_PROVIDERS, {"ids": list(wanted)})
+    for provider_id in sorted(wanted.difference(found)):
         raise NoSuchProvider(provider_id=provider_id)
     for claim in claims:
         names = {name for each in claim.amounts.values() for name in each}
@@ -124,21 +157,18 @@ def _check_names(session: Session, claims: Sequence[Claim]) -> None:
             raise NoSuchClass(consumer_id=claim.consumer_id, name=name)
 
 
-def _free(session: Session, consumers: Iterable[str]) -> set[str]:
+def _free(connection: Connection, consumers: list[str]) -> set[str]:
     """Delete what consumers have; the providers that it was of."""
-    theirs = AllocationRecord.consumer_id.in_(consumers)
-    freed = set(session.scalars(select(AllocationRecord.provider_id).where(theirs).distinct()))
+    freed = set(connection.scalars(_HELD, {"ids": consumers})) if consumers else set()
     if freed:
-        session.execute(
-            delete(AllocationRecord).where(theirs).execution_options(synchronize_session=False)
-        )
+        connection.execute(_FREE, {"ids": consumers})
     return freed
 
 
 def _check_amounts(session: Session, claims: Sequence[Claim]) -> None:
     """Refuse what an inventory does not allow, or does not have left."""
     providers = {provider for claim in claims for provider in claim.amounts}
-    stock = stock_of(session, providers)
+    stock = stock_of(session.connection(), providers)
     taken: dict[tuple[str, str], int] = {}
     for claim in claims:
         for provider_id, amounts in claim.amounts.items():
@@ -155,27 +185,27 @@ def _check_amounts(session: Session, claims: Sequence[Claim]) -> None:
                     raise CapacityExceeded(name=name, provider_id=provider_id)
 
 
-def _write(session: Session, claim: Claim, *, is_new: bool) -> None:
+def _write(connection: Connection, claim: Claim, *, is_new: bool) -> None:
     if not claim.amounts:
-        session.execute(delete(ConsumerRecord).where(ConsumerRecord.id == claim.consumer_id))
+        connection.execute(_FORGET, {"ids": [claim.consumer_id]})
         return
-    owner = {"project_id": claim.project_id, "user_id": claim.user_id, "type": claim.type}
-    given: dict[str, Any] = {name: each for name, each in owner.items() if each is not None}
-    given["updated_at"] = clock.now()
     if is_new:
-        new = {"project_id": UNKNOWN_OWNER, "user_id": UNKNOWN_OWNER, "type": None, **given}
-        session.execute(insert(ConsumerRecord).values(id=claim.consumer_id, generation=1, **new))
+        new = {
+            "id": claim.consumer_id, "generation": 1, "updated_at": clock.now(),
+            "project_id": claim.project_id or UNKNOWN_OWNER,
+            "user_id": claim.user_id or UNKNOWN_OWNER, "type": claim.type,
+        }  # fmt: skip
+        connection.execute(_INTRODUCE, new)
     else:
-        session.execute(
-            sql_update(ConsumerRecord)
-            .where(ConsumerRecord.id == claim.consumer_id)
-            .values(generation=ConsumerRecord.generation + 1, **given)
-            .execution_options(synchronize_session=False)
-        )
+        changed = {
+            "consumer": claim.consumer_id, "now": clock.now(), "new_project_id": claim.project_id,
+            "new_user_id": claim.user_id, "new_type": claim.type,
+        }  # fmt: skip
+        connection.execute(_ADVANCE, changed)
     rows = [
         {"consumer_id": claim.consumer_id, "provider_id": provider_id, "resource_class": name,
          "used": amount}
         for provider_id, amounts in claim.amounts.items()
         for name, amount in amounts.items()
     ]  # fmt: skip
-    session.execute(insert(AllocationRecord), rows)
+    connection.execute(_TAKE, rows)
