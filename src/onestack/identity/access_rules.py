@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from sqlalchemy import ForeignKey, Index, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from onestack.core import clock, event
+from onestack.core import clock
 from onestack.core.api import Operations, Page
 from onestack.core.context import Context
 from onestack.core.db import Record
@@ -13,6 +13,7 @@ from onestack.core.errors import BadRequest, Forbidden, NotFound
 from onestack.core.paging import PageQuery, page
 from onestack.core.policy import Rule
 from onestack.core.shapes import UNSET, Id, Meta, Shape, UnsetType
+from onestack.identity import events
 from onestack.identity.rules import READ, either
 from onestack.identity.style import links
 from onestack.identity.users.record import find as find_user
@@ -119,7 +120,7 @@ def delete(ctx: Context, user_id: str, access_rule_id: str) -> None:
     if ctx.session.scalar(select(AccessRuleUseRecord).where(uses).limit(1)):
         raise AccessRuleInUse(access_rule_id=access_rule_id)
     ctx.session.delete(record)
-    event.emit(ctx.session, "identity.access_rule.deleted", {"resource_info": access_rule_id})
+    events.emit(ctx.session, "access_rule.deleted", access_rule_id)
 
 
 def find(session: Session, user_id: str, access_rule_id: str) -> AccessRuleRecord:
@@ -145,6 +146,7 @@ def found_or_made(session: Session, user_id: str, body: AccessRuleBody) -> Acces
         record = AccessRuleRecord(id=clock.new_id(), user_id=user_id, **facts)
         session.add(record)
         session.flush()
+        events.emit(session, "access_rule.created", record.id)
     return record
 
 

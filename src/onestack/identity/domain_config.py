@@ -12,7 +12,7 @@ from onestack.core.db import Record
 from onestack.core.errors import BadRequest, Forbidden, NotFound
 from onestack.core.policy import Rule
 from onestack.core.shapes import Meta
-from onestack.identity import rules
+from onestack.identity import events, rules
 from onestack.identity.projects.record import DEFAULT_DOMAIN, find_domain
 from onestack.identity.settings import IdentitySettings
 
@@ -150,7 +150,7 @@ def create(ctx: Context, domain_id: str, body: Config) -> Reply:
     _check(body)
     had_one = bool(settings_for(ctx.session, domain_id))
     ctx.session.execute(delete(DomainConfigRecord).where(DomainConfigRecord.domain_id == domain_id))
-    _write(ctx.session, domain_id, body)
+    _write(ctx.session, domain_id, body, "updated" if had_one else "created")
     return Reply(_shown(ctx.session, domain_id), status=200 if had_one else 201)
 
 
@@ -363,7 +363,7 @@ def _shown(session: Session, domain_id: str) -> Config:
     return {group: options for group, options in shown.items() if options}
 
 
-def _write(session: Session, domain_id: str, config: Config) -> None:
+def _write(session: Session, domain_id: str, config: Config, what: str = "updated") -> None:
     for group, options in config.items():
         for option, value in options.items():
             session.merge(
@@ -372,6 +372,7 @@ def _write(session: Session, domain_id: str, config: Config) -> None:
                 )
             )
     session.flush()
+    events.emit(session, f"domain_config.{what}", domain_id)
 
 
 def _remove(
@@ -383,3 +384,4 @@ def _remove(
     if option is not None:
         statement = statement.where(DomainConfigRecord.option == option)
     session.execute(statement)
+    events.emit(session, f"domain_config.{'updated' if group else 'deleted'}", domain_id)

@@ -6,13 +6,14 @@ from dataclasses import replace
 import msgspec
 from sqlalchemy import select
 
-from onestack.core import clock, event
+from onestack.core import clock
 from onestack.core.api import Operations, Page, Raw
 from onestack.core.context import Context
 from onestack.core.errors import BadRequest, Unauthorized
 from onestack.core.paging import PageQuery, page
 from onestack.core.policy import Rule
 from onestack.core.shapes import Id, Shape, field
+from onestack.identity import events
 from onestack.identity.application_credentials.record import ApplicationCredentialRecord
 from onestack.identity.auth.application_credential import bound
 from onestack.identity.auth.proof import Proof
@@ -109,7 +110,7 @@ def create(ctx: Context, user_id: str, body: Ec2Create) -> Ec2Answer:
     )
     ctx.session.add(record)
     ctx.session.flush()
-    event.emit(ctx.session, "identity.credential.created", {"resource_info": record.id})
+    events.emit(ctx.session, "credential.created", record.id)
     return Ec2Answer(credential=view(ctx, record))
 
 
@@ -138,7 +139,7 @@ def delete(ctx: Context, user_id: str, credential_id: str) -> None:
     record = _permitted(ctx, user_id, credential_id)
     refuse_lent(ctx, "managing credentials")
     ctx.session.delete(record)
-    event.emit(ctx.session, "identity.credential.deleted", {"resource_info": record.id})
+    events.emit(ctx.session, "credential.deleted", record.id)
 
 
 @api.post(

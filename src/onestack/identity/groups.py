@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from sqlalchemy import ForeignKey, Index, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from onestack.core import clock, event
+from onestack.core import clock
 from onestack.core.api import Operations, Page
 from onestack.core.context import Context
 from onestack.core.db import Record
@@ -13,7 +13,7 @@ from onestack.core.errors import BadRequest, NotFound
 from onestack.core.paging import PageQuery, page
 from onestack.core.policy import Rule
 from onestack.core.shapes import UNSET, Extras, Id, Shape, UnsetType, field
-from onestack.identity import rules
+from onestack.identity import events, rules
 from onestack.identity.assignments.removal import forget_actor
 from onestack.identity.directory import read_only, refresh
 from onestack.identity.memberships import MembershipRecord
@@ -132,7 +132,7 @@ def create(ctx: Context, body: GroupCreate) -> GroupView:
     )
     ctx.session.add(record)
     refuse_duplicate(ctx.session, "group", record.name)
-    event.emit(ctx.session, "identity.group.created", {"resource_info": record.id})
+    events.emit(ctx.session, "group.created", record.id)
     return view(ctx, record)
 
 
@@ -155,7 +155,7 @@ def update(ctx: Context, group_id: str, body: GroupUpdate) -> GroupView:
         record.description = body.description or ""
     record.extra = {**record.extra, **_stored(body.extra)}
     refuse_duplicate(ctx.session, "group", record.name)
-    event.emit(ctx.session, "identity.group.updated", {"resource_info": group_id})
+    events.emit(ctx.session, "group.updated", group_id)
     return view(ctx, record)
 
 
@@ -164,9 +164,7 @@ def delete(ctx: Context, group_id: str) -> None:
     """Delete a group; its members lose what they had through it."""
     record = _permitted(ctx, group_id)
     read_only.refuse_change(ctx, "group", group_id, record.domain_id)
-    forget_actor(ctx.session, "group", group_id)
-    ctx.session.delete(record)
-    event.emit(ctx.session, "identity.group.deleted", {"resource_info": group_id})
+    remove(ctx.session, record)
 
 
 @api.get("/v3/groups/{group_id}/users", Rule("identity:list_users_in_group", READ), key="users")
@@ -255,6 +253,13 @@ def _permitted_both(ctx: Context, group_id: str, user_id: str) -> GroupRecord:
     return found
 
 
+def remove(session: Session, record: GroupRecord) -> None:
+    """Delete the group, with what its members had through it."""
+    forget_actor(session, "group", record.id)
+    session.delete(record)
+    events.emit(session, "group.deleted", record.id)
+
+
 def _membership(ctx: Context, group_id: str, user_id: str) -> MembershipRecord:
     record = ctx.session.get(MembershipRecord, (user_id, group_id))
     if record is None:
@@ -263,8 +268,8 @@ def _membership(ctx: Context, group_id: str, user_id: str) -> MembershipRecord:
 
 
 def _emit_membership(ctx: Context, what: str, group_id: str, user_id: str) -> None:
-    payload = {"resource_info": user_id, "group": group_id, "operation": what}
-    event.emit(ctx.session, f"identity.group.membership.{what}", payload)
+    name = f"group.membership.{what}"
+    events.emit(ctx.session, name, user_id, group=group_id, operation=what)
 
 
 def _stored(extra: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from onestack.core.errors import NotFound
 from onestack.core.paging import PageQuery, page
 from onestack.core.policy import Rule
 from onestack.core.shapes import UNSET, Extras, Meta, Shape, Short, UnsetType
+from onestack.identity import events
 from onestack.identity.catalog import endpoints, regions, services
 from onestack.identity.catalog.endpoints import EndpointView
 from onestack.identity.catalog.record import EndpointRecord, RegionRecord
@@ -85,6 +86,7 @@ def create(ctx: Context, body: PolicyCreate) -> PolicyView:
     """Create a policy."""
     record = PolicyRecord(id=clock.new_id(), type=body.type, blob=body.blob, extra=body.extra)
     ctx.session.add(record)
+    events.emit(ctx.session, "policy.created", record.id)
     return view(ctx, record)
 
 
@@ -103,6 +105,7 @@ def update(ctx: Context, policy_id: str, body: PolicyUpdate) -> PolicyView:
     if body.type is not UNSET:
         record.type = body.type
     record.extra = {**record.extra, **body.extra}
+    events.emit(ctx.session, "policy.updated", policy_id)
     return view(ctx, record)
 
 
@@ -110,6 +113,7 @@ def update(ctx: Context, policy_id: str, body: PolicyUpdate) -> PolicyView:
 def delete(ctx: Context, policy_id: str) -> None:
     """Delete a policy, and its associations with it."""
     ctx.session.delete(find(ctx.session, policy_id))
+    events.emit(ctx.session, "policy.deleted", policy_id)
 
 
 @api.put(FOR_ENDPOINT, Rule("identity:create_policy_association_for_endpoint", ADMIN), status=204)

@@ -2,12 +2,13 @@
 
 from typing import Annotated
 
-from onestack.core import clock, event
+from onestack.core import clock
 from onestack.core.api import Operations
 from onestack.core.context import Context
 from onestack.core.errors import BadRequest
 from onestack.core.policy import Rule
 from onestack.core.shapes import UNSET, Id, Meta, Name, Shape, UnsetType
+from onestack.identity import events
 from onestack.identity.access_rules import (
     AccessRuleBody,
     AccessRuleRecord,
@@ -102,7 +103,7 @@ def create(
         for each in dict.fromkeys(rule.id for rule in rules)
     )
     ctx.session.flush()
-    event.emit(ctx.session, "identity.application_credential.created", {"resource_info": record.id})
+    events.emit(ctx.session, "application_credential.created", record.id)
     made = view(ctx, record)
     made.secret = secret
     return made

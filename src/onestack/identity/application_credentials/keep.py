@@ -2,11 +2,11 @@
 
 from sqlalchemy import select
 
-from onestack.core import event
 from onestack.core.api import Operations, Page
 from onestack.core.context import Context
 from onestack.core.paging import PageQuery, page
 from onestack.core.policy import Rule
+from onestack.identity import events
 from onestack.identity.application_credentials.record import ApplicationCredentialRecord, find
 from onestack.identity.application_credentials.view import ApplicationCredentialView, view
 from onestack.identity.rules import READ, either
@@ -55,4 +55,4 @@ def delete(ctx: Context, user_id: str, application_credential_id: str) -> None:
     refuse_lent(ctx, "managing additional application credentials")
     record = find(ctx.session, user_id, application_credential_id)
     ctx.session.delete(record)
-    event.emit(ctx.session, "identity.application_credential.deleted", {"resource_info": record.id})
+    events.emit(ctx.session, "application_credential.deleted", record.id)

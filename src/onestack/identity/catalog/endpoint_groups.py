@@ -12,6 +12,7 @@ from onestack.core.errors import NotFound
 from onestack.core.paging import PageQuery, page
 from onestack.core.policy import Rule
 from onestack.core.shapes import UNSET, Id, Meta, Name, Shape, UnsetType
+from onestack.identity import events
 from onestack.identity.catalog import endpoints
 from onestack.identity.catalog.endpoints import EndpointView, Interface
 from onestack.identity.catalog.listing import members
@@ -98,6 +99,7 @@ def create(ctx: Context, body: EndpointGroupCreate) -> EndpointGroupView:
         filters=_stored(body.filters),
     )
     ctx.session.add(record)
+    events.emit(ctx.session, "endpoint_group.created", record.id)
     return view(ctx, record)
 
 
@@ -117,6 +119,7 @@ def update(ctx: Context, endpoint_group_id: str, body: EndpointGroupUpdate) -> E
         record.description = body.description
     if body.filters is not UNSET:
         record.filters = _stored(body.filters)
+    events.emit(ctx.session, "endpoint_group.updated", endpoint_group_id)
     return view(ctx, record)
 
 
@@ -124,6 +127,7 @@ def update(ctx: Context, endpoint_group_id: str, body: EndpointGroupUpdate) -> E
 def delete(ctx: Context, endpoint_group_id: str) -> None:
     """Delete an endpoint group; the projects that it was shown to lose it."""
     ctx.session.delete(find(ctx.session, endpoint_group_id))
+    events.emit(ctx.session, "endpoint_group.deleted", endpoint_group_id)
 
 
 @api.get(

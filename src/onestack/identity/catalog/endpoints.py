@@ -12,6 +12,7 @@ from onestack.core.errors import BadRequest, NotFound
 from onestack.core.paging import PageQuery, page
 from onestack.core.policy import Rule
 from onestack.core.shapes import UNSET, Extras, Id, Meta, Shape, UnsetType
+from onestack.identity import events
 from onestack.identity.catalog import regions, services
 from onestack.identity.catalog.listing import PLACEHOLDER
 from onestack.identity.catalog.record import EndpointRecord
@@ -102,6 +103,7 @@ def create(ctx: Context, body: EndpointCreate) -> EndpointView:
         extra=body.extra,
     )
     ctx.session.add(record)
+    events.emit(ctx.session, "endpoint.created", record.id)
     return view(ctx, record)
 
 
@@ -127,6 +129,7 @@ def update(ctx: Context, endpoint_id: str, body: EndpointUpdate) -> EndpointView
     if body.enabled is not UNSET:
         record.enabled = body.enabled
     record.extra = {**record.extra, **body.extra}
+    events.emit(ctx.session, "endpoint.updated", endpoint_id)
     return view(ctx, record)
 
 
@@ -135,6 +138,7 @@ def delete(ctx: Context, endpoint_id: str) -> None:
     """Delete an endpoint."""
     forget(ctx.session, endpoint_id=endpoint_id)
     ctx.session.delete(find(ctx.session, endpoint_id))
+    events.emit(ctx.session, "endpoint.deleted", endpoint_id)
 
 
 def find(session: Session, endpoint_id: str) -> EndpointRecord:

@@ -12,6 +12,7 @@ from onestack.core.errors import BadRequest, Conflict, Forbidden, NotFound
 from onestack.core.paging import PageQuery, page
 from onestack.core.policy import Rule
 from onestack.core.shapes import UNSET, Extras, Meta, Shape, UnsetType
+from onestack.identity import events
 from onestack.identity.catalog.record import EndpointRecord, RegionRecord
 from onestack.identity.policy_records import forget
 from onestack.identity.rules import ADMIN, ANYONE
@@ -111,6 +112,7 @@ def update(ctx: Context, region_id: str, body: RegionUpdate) -> RegionView:
         record.parent_region_id = body.parent_region_id
         _check_parents(ctx.session, record)
     record.extra = {**record.extra, **body.extra}
+    events.emit(ctx.session, "region.updated", region_id)
     return view(ctx, record)
 
 
@@ -126,6 +128,7 @@ def delete(ctx: Context, region_id: str) -> None:
         raise RegionInUse(region_id=region_id)
     forget(ctx.session, region_id=region_id)
     ctx.session.delete(record)
+    events.emit(ctx.session, "region.deleted", region_id)
 
 
 def find(session: Session, region_id: str) -> RegionRecord:
@@ -141,6 +144,7 @@ def ensure(session: Session, region_id: str) -> None:
     if session.get(RegionRecord, region_id) is None:
         session.add(RegionRecord(id=region_id, parent_region_id=None))
         session.flush()
+        events.emit(session, "region.created", region_id)
 
 
 def view(ctx: Context, record: RegionRecord) -> RegionView:
@@ -164,6 +168,7 @@ def _made(ctx: Context, region_id: str, body: RegionBody) -> RegionView:
     _check_parents(ctx.session, record)
     ctx.session.add(record)
     refuse_duplicate(ctx.session, "region", region_id)
+    events.emit(ctx.session, "region.created", region_id)
     return view(ctx, record)
 
 

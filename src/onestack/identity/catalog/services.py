@@ -12,6 +12,7 @@ from onestack.core.errors import NotFound
 from onestack.core.paging import PageQuery, page
 from onestack.core.policy import Rule
 from onestack.core.shapes import UNSET, Extras, Name, Shape, Short, UnsetType
+from onestack.identity import events
 from onestack.identity.catalog.record import ServiceRecord
 from onestack.identity.policy_records import forget
 from onestack.identity.rules import ADMIN, READ
@@ -73,6 +74,7 @@ def create(ctx: Context, body: ServiceCreate) -> ServiceView:
         id=clock.new_id(), type=body.type, name=body.name, enabled=body.enabled, extra=body.extra
     )
     ctx.session.add(record)
+    events.emit(ctx.session, "service.created", record.id)
     return view(ctx, record)
 
 
@@ -93,6 +95,7 @@ def update(ctx: Context, service_id: str, body: ServiceUpdate) -> ServiceView:
     if body.enabled is not UNSET:
         record.enabled = body.enabled
     record.extra = {**record.extra, **body.extra}
+    events.emit(ctx.session, "service.updated", service_id)
     return view(ctx, record)
 
 
@@ -101,6 +104,7 @@ def delete(ctx: Context, service_id: str) -> None:
     """Delete a service, and its endpoints with it."""
     forget(ctx.session, service_id=service_id)
     ctx.session.delete(find(ctx.session, service_id))
+    events.emit(ctx.session, "service.deleted", service_id)
 
 
 def find(session: Session, service_id: str) -> ServiceRecord:

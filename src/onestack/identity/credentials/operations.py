@@ -5,13 +5,14 @@ from typing import Annotated, Any
 import msgspec
 from sqlalchemy import select
 
-from onestack.core import clock, event
+from onestack.core import clock
 from onestack.core.api import Operations, Page
 from onestack.core.context import Context
 from onestack.core.errors import BadRequest, Conflict
 from onestack.core.paging import PageQuery, page
 from onestack.core.policy import Rule
 from onestack.core.shapes import UNSET, Extras, Id, Meta, Shape, UnsetType
+from onestack.identity import events
 from onestack.identity.credential_keys import CredentialKeys
 from onestack.identity.credentials.record import (
     EC2,
@@ -131,7 +132,7 @@ def create(ctx: Context, body: CredentialCreate) -> CredentialView:
     )
     ctx.session.add(record)
     ctx.session.flush()
-    event.emit(ctx.session, "identity.credential.created", {"resource_info": record.id})
+    events.emit(ctx.session, "credential.created", record.id)
     return view(ctx, record)
 
 
@@ -165,7 +166,7 @@ def update(ctx: Context, credential_id: str, body: CredentialUpdate) -> Credenti
             raise NoProject
     record.extra = {**record.extra, **_stored(body.extra)}
     ctx.session.flush()
-    event.emit(ctx.session, "identity.credential.updated", {"resource_info": record.id})
+    events.emit(ctx.session, "credential.updated", record.id)
     return view(ctx, record)
 
 
@@ -175,7 +176,7 @@ def delete(ctx: Context, credential_id: str) -> None:
     record = _permitted(ctx, credential_id)
     refuse_lent(ctx, "managing credentials")
     ctx.session.delete(record)
-    event.emit(ctx.session, "identity.credential.deleted", {"resource_info": credential_id})
+    events.emit(ctx.session, "credential.deleted", credential_id)
 
 
 def is_ec2(type_: str) -> bool:

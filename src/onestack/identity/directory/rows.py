@@ -8,9 +8,9 @@ from sqlalchemy import delete, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from onestack.core import clock, event, log
+from onestack.core import clock, log
 from onestack.core.db import Database
-from onestack.identity.assignments.removal import forget_actor
+from onestack.identity import events, groups
 from onestack.identity.directory.contract import DirectoryGroup, DirectoryUser, Found
 from onestack.identity.directory.record import GROUP, USER, DirectoryEntryRecord, entry_id
 from onestack.identity.groups import GroupRecord
@@ -116,10 +116,10 @@ def keep(
         changes = changes_of(kind, row, entry, chosen[row_id])
         if row is None:
             session.add(kind.made(row_id, domain_id, changes))
-            event.emit(session, f"identity.{kind.name}.created", {"resource_info": row_id})
+            events.emit(session, f"{kind.name}.created", row_id)
         elif changes:
             _change(session, row, changes)
-            event.emit(session, f"identity.{kind.name}.updated", {"resource_info": row_id})
+            events.emit(session, f"{kind.name}.updated", row_id)
         if row_id not in marked:
             session.add(
                 DirectoryEntryRecord(id=row_id, kind=kind.name, domain_id=domain_id, key=entry.key)
@@ -167,17 +167,11 @@ def remove(session: Session, ids: Sequence[str]) -> None:
             if user is not None:
                 removal.remove(session, user)
         else:
-            _remove_group(session, mark.id)
+            group = session.get(GroupRecord, mark.id)
+            if group is not None:
+                groups.remove(session, group)
         session.delete(mark)
     session.flush()
-
-
-def _remove_group(session: Session, group_id: str) -> None:
-    group = session.get(GroupRecord, group_id)
-    if group is not None:
-        forget_actor(session, GROUP, group_id)
-        session.delete(group)
-        event.emit(session, "identity.group.deleted", {"resource_info": group_id})
 
 
 def memberships(

@@ -6,14 +6,14 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, selectinload
 
-from onestack.core import clock, event
+from onestack.core import clock
 from onestack.core.api import Operations, Page
 from onestack.core.context import Context
 from onestack.core.errors import BadRequest, Conflict
 from onestack.core.paging import PageQuery, page
 from onestack.core.policy import Rule
 from onestack.core.shapes import UNSET, Id, Meta, Shape, UnsetType
-from onestack.identity import rules
+from onestack.identity import events, rules
 from onestack.identity.federation import shadows
 from onestack.identity.federation.record import (
     IdentityProviderRecord,
@@ -118,7 +118,7 @@ def create(ctx: Context, idp_id: str, body: IdentityProviderCreate) -> IdentityP
     )
     session.add(record)
     _name(session, record, body.remote_ids or [])
-    event.emit(session, "identity.identity_provider.created", {"resource_info": idp_id})
+    events.emit(session, "identity_provider.created", idp_id)
     return view(ctx, record)
 
 
@@ -145,7 +145,7 @@ def update(ctx: Context, idp_id: str, body: IdentityProviderUpdate) -> IdentityP
         record.authorization_ttl = body.authorization_ttl
     if body.remote_ids is not UNSET:
         _name(session, record, body.remote_ids or [])
-    event.emit(session, "identity.identity_provider.updated", {"resource_info": idp_id})
+    events.emit(session, "identity_provider.updated", idp_id)
     return view(ctx, record)
 
 
@@ -155,7 +155,7 @@ def delete(ctx: Context, idp_id: str) -> None:
     record = find_provider(ctx.session, idp_id)
     shadows.forget(ctx.session, idp_id)
     ctx.session.delete(record)
-    event.emit(ctx.session, "identity.identity_provider.deleted", {"resource_info": idp_id})
+    events.emit(ctx.session, "identity_provider.deleted", idp_id)
 
 
 def view(ctx: Context, record: IdentityProviderRecord) -> IdentityProviderView:

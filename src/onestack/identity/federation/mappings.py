@@ -5,14 +5,13 @@ from typing import Any
 
 from sqlalchemy import select
 
-from onestack.core import event
 from onestack.core.api import Operations, Page
 from onestack.core.context import Context
 from onestack.core.errors import BadRequest
 from onestack.core.paging import PageQuery, page
 from onestack.core.policy import Rule
 from onestack.core.shapes import Shape
-from onestack.identity import rules
+from onestack.identity import events, rules
 from onestack.identity.federation.mapping_language import InvalidMapping, validate
 from onestack.identity.federation.record import IdInvalid, MappingRecord, find_mapping
 from onestack.identity.style import links
@@ -73,7 +72,7 @@ def create(ctx: Context, mapping_id: str, body: MappingCreate) -> MappingView:
     record = MappingRecord(id=mapping_id, rules=body.rules, schema_version=version)
     ctx.session.add(record)
     refuse_duplicate(ctx.session, "mapping", mapping_id)
-    event.emit(ctx.session, "identity.mapping.created", {"resource_info": mapping_id})
+    events.emit(ctx.session, "mapping.created", mapping_id)
     return view(ctx, record)
 
 
@@ -89,7 +88,7 @@ def update(ctx: Context, mapping_id: str, body: MappingUpdate) -> MappingView:
     record = find_mapping(ctx.session, mapping_id)
     version = _checked(body.rules, body.schema_version or record.schema_version)
     record.rules, record.schema_version = body.rules, version
-    event.emit(ctx.session, "identity.mapping.updated", {"resource_info": mapping_id})
+    events.emit(ctx.session, "mapping.updated", mapping_id)
     return view(ctx, record)
 
 
@@ -97,7 +96,7 @@ def update(ctx: Context, mapping_id: str, body: MappingUpdate) -> MappingView:
 def delete(ctx: Context, mapping_id: str) -> None:
     """Delete a mapping; protocols that use it let nobody in any more."""
     ctx.session.delete(find_mapping(ctx.session, mapping_id))
-    event.emit(ctx.session, "identity.mapping.deleted", {"resource_info": mapping_id})
+    events.emit(ctx.session, "mapping.deleted", mapping_id)
 
 
 def view(ctx: Context, record: MappingRecord) -> MappingView:

@@ -5,14 +5,14 @@ from typing import Annotated
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from onestack.core import clock, event
+from onestack.core import clock
 from onestack.core.api import Operations, Page
 from onestack.core.context import Context
 from onestack.core.errors import BadRequest
 from onestack.core.paging import PageQuery, page
 from onestack.core.policy import Rule
 from onestack.core.shapes import UNSET, Meta, Shape, UnsetType
-from onestack.identity import rules
+from onestack.identity import events, rules
 from onestack.identity.federation import shadows
 from onestack.identity.federation.record import (
     MappingRecord,
@@ -91,7 +91,7 @@ def create(ctx: Context, idp_id: str, protocol_id: str, body: ProtocolCreate) ->
     )
     ctx.session.add(record)
     refuse_duplicate(ctx.session, "federation_protocol", protocol_id)
-    event.emit(ctx.session, "identity.protocol.created", {"resource_info": protocol_id})
+    events.emit(ctx.session, "protocol.created", protocol_id)
     return view(ctx, record)
 
 
@@ -112,7 +112,7 @@ def update(ctx: Context, idp_id: str, protocol_id: str, body: ProtocolUpdate) ->
         record.mapping_id = body.mapping_id
     if body.remote_id_attribute is not UNSET:
         record.remote_id_attribute = body.remote_id_attribute or None
-    event.emit(ctx.session, "identity.protocol.updated", {"resource_info": protocol_id})
+    events.emit(ctx.session, "protocol.updated", protocol_id)
     return view(ctx, record)
 
 
@@ -122,7 +122,7 @@ def delete(ctx: Context, idp_id: str, protocol_id: str) -> None:
     record = find_protocol(ctx.session, idp_id, protocol_id)
     shadows.forget(ctx.session, idp_id, protocol_id)
     ctx.session.delete(record)
-    event.emit(ctx.session, "identity.protocol.deleted", {"resource_info": protocol_id})
+    events.emit(ctx.session, "protocol.deleted", protocol_id)
 
 
 def view(ctx: Context, record: ProtocolRecord) -> ProtocolView:

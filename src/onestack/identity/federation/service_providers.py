@@ -4,14 +4,13 @@ from typing import Annotated
 
 from sqlalchemy import select
 
-from onestack.core import event
 from onestack.core.api import Operations, Page
 from onestack.core.context import Context
 from onestack.core.errors import BadRequest
 from onestack.core.paging import PageQuery, page
 from onestack.core.policy import Rule
 from onestack.core.shapes import UNSET, Meta, Shape, UnsetType
-from onestack.identity import rules
+from onestack.identity import events, rules
 from onestack.identity.federation.record import (
     ServiceProviderRecord,
     check_id,
@@ -98,7 +97,7 @@ def create(ctx: Context, sp_id: str, body: ServiceProviderCreate) -> ServiceProv
     )
     ctx.session.add(record)
     refuse_duplicate(ctx.session, "service_provider", sp_id)
-    event.emit(ctx.session, "identity.service_provider.created", {"resource_info": sp_id})
+    events.emit(ctx.session, "service_provider.created", sp_id)
     return view(ctx, record)
 
 
@@ -125,7 +124,7 @@ def update(ctx: Context, sp_id: str, body: ServiceProviderUpdate) -> ServiceProv
     if body.relay_state_prefix is not UNSET:
         prefix = body.relay_state_prefix
         record.relay_state_prefix = RELAY_STATE_PREFIX if prefix is None else prefix
-    event.emit(ctx.session, "identity.service_provider.updated", {"resource_info": sp_id})
+    events.emit(ctx.session, "service_provider.updated", sp_id)
     return view(ctx, record)
 
 
@@ -133,7 +132,7 @@ def update(ctx: Context, sp_id: str, body: ServiceProviderUpdate) -> ServiceProv
 def delete(ctx: Context, sp_id: str) -> None:
     """Delete a service provider."""
     ctx.session.delete(find_service_provider(ctx.session, sp_id))
-    event.emit(ctx.session, "identity.service_provider.deleted", {"resource_info": sp_id})
+    events.emit(ctx.session, "service_provider.deleted", sp_id)
 
 
 def view(ctx: Context, record: ServiceProviderRecord) -> ServiceProviderView:

@@ -7,8 +7,9 @@ import msgspec
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from onestack.core import clock, event
+from onestack.core import clock
 from onestack.core.errors import Unauthorized
+from onestack.identity import events
 from onestack.identity.names import VisibleName
 from onestack.identity.tokens.revocation import revoke
 from onestack.identity.users import removal
@@ -112,7 +113,7 @@ def _new(session: Session, person: Person) -> str:
             display_name=person.name,
         )
     )
-    event.emit(session, "identity.user.created", {"resource_info": user.id})
+    events.emit(session, "user.created", user.id)
     return user.id
 
 

@@ -12,6 +12,7 @@ from onestack.core.errors import BadRequest, Forbidden, NotFound
 from onestack.core.paging import PageQuery, page
 from onestack.core.policy import Rule
 from onestack.core.shapes import UNSET, Id, Meta, Name, Shape, Unlimited, UnsetType
+from onestack.identity import events
 from onestack.identity.limits.models import MODELS, Model, is_allowed
 from onestack.identity.limits.record import ANYWHERE, LimitRecord, RegisteredLimitRecord
 from onestack.identity.projects.record import ProjectRecord, find_domain
@@ -160,6 +161,7 @@ def update(ctx: Context, limit_id: str, body: LimitUpdate) -> LimitView:
         _check(ctx, record)
     if body.description is not UNSET:
         record.description = body.description
+    events.emit(ctx.session, "limit.updated", limit_id)
     return view(ctx, record)
 
 
@@ -167,6 +169,7 @@ def update(ctx: Context, limit_id: str, body: LimitUpdate) -> LimitView:
 def delete(ctx: Context, limit_id: str) -> None:
     """Delete a limit: the registered default counts again."""
     ctx.session.delete(find(ctx.session, limit_id))
+    events.emit(ctx.session, "limit.deleted", limit_id)
 
 
 def find(session: Session, limit_id: str) -> LimitRecord:
@@ -218,6 +221,7 @@ def _made(ctx: Context, body: LimitCreate) -> LimitRecord:
     _check(ctx, record)
     ctx.session.add(record)
     refuse_duplicate(ctx.session, "limit", body.resource_name)
+    events.emit(ctx.session, "limit.created", record.id)
     return record
 
 

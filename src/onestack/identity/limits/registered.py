@@ -12,6 +12,7 @@ from onestack.core.errors import Forbidden, NotFound
 from onestack.core.paging import PageQuery, page
 from onestack.core.policy import Rule
 from onestack.core.shapes import UNSET, Id, Meta, Name, Shape, Unlimited, UnsetType
+from onestack.identity import events
 from onestack.identity.catalog import regions, services
 from onestack.identity.limits.record import ANYWHERE, LimitRecord, RegisteredLimitRecord
 from onestack.identity.rules import ADMIN, ANYONE
@@ -119,6 +120,7 @@ def update(
     if body.description is not UNSET:
         record.description = body.description
     refuse_duplicate(ctx.session, "registered_limit", record.resource_name)
+    events.emit(ctx.session, "registered_limit.updated", registered_limit_id)
     return view(ctx, record)
 
 
@@ -128,6 +130,7 @@ def delete(ctx: Context, registered_limit_id: str) -> None:
     record = find(ctx.session, registered_limit_id)
     _refuse_used(ctx.session, registered_limit_id)
     ctx.session.delete(record)
+    events.emit(ctx.session, "registered_limit.deleted", registered_limit_id)
 
 
 def find(session: Session, registered_limit_id: str) -> RegisteredLimitRecord:
@@ -162,6 +165,7 @@ def _made(session: Session, body: RegisteredLimitCreate) -> RegisteredLimitRecor
     )
     session.add(record)
     refuse_duplicate(session, "registered_limit", body.resource_name)
+    events.emit(session, "registered_limit.created", record.id)
     return record
 
 

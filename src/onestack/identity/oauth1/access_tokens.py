@@ -7,13 +7,14 @@ from typing import Any
 
 from sqlalchemy import select
 
-from onestack.core import clock, event
+from onestack.core import clock
 from onestack.core.api import PUBLIC, Operations, Page, Raw
 from onestack.core.context import Context
 from onestack.core.errors import BadRequest, Unauthorized
 from onestack.core.paging import PageQuery, page
 from onestack.core.policy import Rule
 from onestack.core.shapes import Shape, iso
+from onestack.identity import events
 from onestack.identity.auth.signatures import SignatureRejected
 from onestack.identity.credential_keys import CredentialKeys
 from onestack.identity.oauth1.record import (
@@ -35,7 +36,7 @@ api = Operations("oauth1")
 LIFETIME_S = 24 * 3600
 ALL = "/v3/users/{user_id}/OS-OAUTH1/access_tokens"
 ONE = f"{ALL}/{{access_token_id}}"
-EVENT = "identity.OS-OAUTH1:access_token"
+EVENT = "OS-OAUTH1:access_token"
 
 
 class AccessTokenView(Shape):
@@ -64,7 +65,7 @@ def create(ctx: Context) -> Raw:
         raise SignatureRejected("The signature does not match.")
     accept(ctx, signed, asked)
     record, secret = _exchanged(ctx, asked.id, signed.verifier)
-    event.emit(ctx.session, f"{EVENT}.created", {"resource_info": record.id})
+    events.emit(ctx.session, f"{EVENT}.created", record.id)
     return token_answer(record.id, secret, record.expires_at)
 
 
@@ -88,7 +89,7 @@ def delete(ctx: Context, user_id: str, access_token_id: str) -> None:
     record = _of_user(ctx, user_id, access_token_id)
     revoke(ctx.session, access_token_id=access_token_id)
     ctx.session.delete(record)
-    event.emit(ctx.session, f"{EVENT}.deleted", {"resource_info": access_token_id})
+    events.emit(ctx.session, f"{EVENT}.deleted", access_token_id)
 
 
 @api.get(f"{ONE}/roles", Rule("identity:list_access_token_roles", ADMIN), key="roles")

@@ -5,13 +5,14 @@ from typing import Annotated, Any
 
 from sqlalchemy import select
 
-from onestack.core import clock, event
+from onestack.core import clock
 from onestack.core.api import Operations, Page
 from onestack.core.context import Context
 from onestack.core.errors import BadRequest
 from onestack.core.paging import PageQuery, page
 from onestack.core.policy import Rule
 from onestack.core.shapes import UNSET, Extras, Shape, UnsetType
+from onestack.identity import events
 from onestack.identity.credential_keys import CredentialKeys
 from onestack.identity.names import Description
 from onestack.identity.oauth1.record import ConsumerRecord, find_consumer
@@ -22,7 +23,7 @@ from onestack.identity.tokens.revocation import revoke
 api = Operations("oauth1")
 
 ONE = "/v3/OS-OAUTH1/consumers/{consumer_id}"
-EVENT = "identity.OS-OAUTH1:consumer"
+EVENT = "OS-OAUTH1:consumer"
 OURS = ("id", "secret", "links")
 
 
@@ -76,7 +77,7 @@ def create(ctx: Context, body: ConsumerCreate) -> ConsumerView:
         extra={name: value for name, value in body.extra.items() if name not in OURS},
     )
     ctx.session.add(record)
-    event.emit(ctx.session, f"{EVENT}.created", {"resource_info": record.id})
+    events.emit(ctx.session, f"{EVENT}.created", record.id)
     made = view(ctx, record)
     made.secret = secret
     return made
@@ -100,7 +101,7 @@ def update(ctx: Context, consumer_id: str, body: ConsumerUpdate) -> ConsumerView
         record.description = body.description
     changed = {name: value for name, value in body.extra.items() if name not in OURS}
     record.extra = {**record.extra, **changed}
-    event.emit(ctx.session, f"{EVENT}.updated", {"resource_info": consumer_id})
+    events.emit(ctx.session, f"{EVENT}.updated", consumer_id)
     return view(ctx, record)
 
 
@@ -110,7 +111,7 @@ def delete(ctx: Context, consumer_id: str) -> None:
     record = find_consumer(ctx.session, consumer_id)
     revoke(ctx.session, consumer_id=consumer_id)
     ctx.session.delete(record)
-    event.emit(ctx.session, f"{EVENT}.deleted", {"resource_info": consumer_id})
+    events.emit(ctx.session, f"{EVENT}.deleted", consumer_id)
 
 
 def view(ctx: Context, record: ConsumerRecord) -> ConsumerView:

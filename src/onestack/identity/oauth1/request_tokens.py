@@ -7,12 +7,13 @@ from urllib.parse import urlencode
 
 from sqlalchemy import delete
 
-from onestack.core import clock, event
+from onestack.core import clock
 from onestack.core.api import PUBLIC, Operations, Raw
 from onestack.core.context import Context
 from onestack.core.errors import BadRequest, MethodNotAllowed, Unauthorized
 from onestack.core.policy import Rule
 from onestack.core.shapes import UNSET, Id, Meta, Name, Shape, UnsetType, iso
+from onestack.identity import events
 from onestack.identity.assignments import effective
 from onestack.identity.credential_keys import CredentialKeys
 from onestack.identity.oauth1.record import RequestTokenNotFound, RequestTokenRecord
@@ -76,9 +77,7 @@ def create(ctx: Context) -> Raw:
     )
     ctx.session.execute(delete(RequestTokenRecord).where(over))
     ctx.session.add(record)
-    event.emit(
-        ctx.session, "identity.OS-OAUTH1:request_token.created", {"resource_info": record.id}
-    )
+    events.emit(ctx.session, "OS-OAUTH1:request_token.created", record.id)
     return token_answer(record.id, secret, record.expires_at)
 
 

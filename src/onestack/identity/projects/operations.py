@@ -7,14 +7,14 @@ import msgspec
 from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
-from onestack.core import clock, event
+from onestack.core import clock
 from onestack.core.api import Operations, Page
 from onestack.core.context import Context
 from onestack.core.errors import BadRequest, Forbidden
 from onestack.core.paging import page
 from onestack.core.policy import Rule
 from onestack.core.shapes import UNSET
-from onestack.identity import resource_options, rules
+from onestack.identity import events, resource_options, rules
 from onestack.identity.projects import removal, tree
 from onestack.identity.projects.access import READ, WRITE, permitted
 from onestack.identity.projects.enabling import switch
@@ -141,7 +141,7 @@ def add(session: Session, record: ProjectRecord, tags: Iterable[str]) -> None:
     session.add(record)
     kind = "domain" if record.is_domain else "project"
     refuse_duplicate(session, kind, record.name)
-    event.emit(session, f"identity.{kind}.created", {"resource_info": record.id})
+    events.emit(session, f"{kind}.created", record.id)
 
 
 def change(session: Session, record: ProjectRecord, body: Changes) -> None:
@@ -158,7 +158,7 @@ def change(session: Session, record: ProjectRecord, body: Changes) -> None:
     record.extra = {**record.extra, **stored(body.extra)}
     kind = "domain" if record.is_domain else "project"
     refuse_duplicate(session, kind, record.name)
-    event.emit(session, f"identity.{kind}.updated", {"resource_info": record.id})
+    events.emit(session, f"{kind}.updated", record.id)
 
 
 def _domain(ctx: Context, parent_id: str | None) -> str:

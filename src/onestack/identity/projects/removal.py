@@ -3,13 +3,12 @@
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from onestack.core import event
 from onestack.core.errors import Forbidden
-from onestack.identity import resource_options
-from onestack.identity.assignments.removal import forget_actor, forget_role, forget_target
-from onestack.identity.groups import GroupRecord
+from onestack.identity import events, groups, resource_options
+from onestack.identity.assignments.removal import forget_target
 from onestack.identity.projects.enabling import void_tokens
 from onestack.identity.projects.record import DEFAULT_DOMAIN, ProjectRecord
+from onestack.identity.roles import removal as roles
 from onestack.identity.roles.record import RoleRecord
 from onestack.identity.users import removal as users
 from onestack.identity.users.record import UserRecord
@@ -63,7 +62,7 @@ def _remove_domain(session: Session, record: ProjectRecord) -> None:
     _remove_members(session, record.id)
     session.execute(delete(ProjectRecord).where(ProjectRecord.domain_id == record.id))
     session.delete(record)
-    event.emit(session, "identity.domain.deleted", {"resource_info": record.id})
+    events.emit(session, "domain.deleted", record.id)
     session.flush()
 
 
@@ -72,7 +71,8 @@ def _forget(session: Session, projects: list[ProjectRecord]) -> None:
     for project in projects:
         forget_target(session, "project", project.id)
         void_tokens(session, project)
-        event.emit(session, "identity.project.deleted", {"resource_info": project.id})
+        if not project.is_domain:
+            events.emit(session, "project.deleted", project.id)
         session.execute(
             update(UserRecord)
             .where(UserRecord.default_project_id == project.id)
@@ -82,17 +82,13 @@ def _forget(session: Session, projects: list[ProjectRecord]) -> None:
 
 def _remove_members(session: Session, domain_id: str) -> None:
     """Delete the groups, users and roles of a domain."""
-    groups = select(GroupRecord).where(GroupRecord.domain_id == domain_id)
-    for group in list(session.scalars(groups)):
-        forget_actor(session, "group", group.id)
-        event.emit(session, "identity.group.deleted", {"resource_info": group.id})
-        session.delete(group)
+    of_domain = select(groups.GroupRecord).where(groups.GroupRecord.domain_id == domain_id)
+    for group in list(session.scalars(of_domain)):
+        groups.remove(session, group)
     members = select(UserRecord).where(UserRecord.domain_id == domain_id)
     for user in list(session.scalars(members)):
         users.remove(session, user)
-    roles = select(RoleRecord).where(RoleRecord.domain_id == domain_id)
-    for role in list(session.scalars(roles)):
-        forget_role(session, role.id)
-        event.emit(session, "identity.role.deleted", {"resource_info": role.id})
-        session.delete(role)
+    defined = select(RoleRecord).where(RoleRecord.domain_id == domain_id)
+    for role in list(session.scalars(defined)):
+        roles.remove(session, role)
     session.flush()

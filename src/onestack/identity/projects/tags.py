@@ -4,12 +4,12 @@ from urllib.parse import quote
 
 import msgspec
 
-from onestack.core import event
 from onestack.core.api import Operations, Reply
 from onestack.core.context import Context
 from onestack.core.errors import BadRequest, Forbidden, NotFound
 from onestack.core.policy import Rule
 from onestack.core.shapes import Shape
+from onestack.identity import events
 from onestack.identity.projects.access import READ, WRITE, permitted
 from onestack.identity.projects.labels import label
 from onestack.identity.projects.record import ProjectRecord
@@ -109,7 +109,7 @@ def _changeable(ctx: Context, project_id: str, verb: str) -> ProjectRecord:
 
 def _write(ctx: Context, record: ProjectRecord, tags: list[str]) -> None:
     label(record, tags)
-    event.emit(ctx.session, "identity.project.updated", {"resource_info": record.id})
+    events.emit(ctx.session, "project.updated", record.id)
 
 
 def _view(ctx: Context, record: ProjectRecord) -> TagsView:

@@ -4,18 +4,18 @@ from typing import Annotated, Any
 
 from sqlalchemy import select
 
-from onestack.core import clock, event
+from onestack.core import clock
 from onestack.core.api import Operations, Page
 from onestack.core.context import Context
 from onestack.core.errors import BadRequest
 from onestack.core.paging import PageQuery, page
 from onestack.core.policy import Rule
 from onestack.core.shapes import UNSET, Extras, Id, Meta, Shape, UnsetType
-from onestack.identity import rules
-from onestack.identity.assignments.removal import forget_role
+from onestack.identity import events, rules
 from onestack.identity.projects.record import find_domain
 from onestack.identity.resource_options import OptionsBody, allow_delete, allow_update, merged
 from onestack.identity.roles.record import RoleRecord, find, subject
+from onestack.identity.roles.removal import remove
 from onestack.identity.style import links
 from onestack.identity.unique import refuse_duplicate
 
@@ -116,7 +116,7 @@ def create(ctx: Context, body: RoleCreate) -> RoleView:
         find_domain(ctx.session, body.domain_id)
     ctx.session.add(record)
     refuse_duplicate(ctx.session, "role", body.name)
-    event.emit(ctx.session, "identity.role.created", {"resource_info": record.id})
+    events.emit(ctx.session, "role.created", record.id)
     return view(ctx, record)
 
 
@@ -145,7 +145,7 @@ def update(ctx: Context, role_id: str, body: RoleUpdate) -> RoleView:
     record.options = merged(body.options, record.options)
     record.extra = {**record.extra, **_kept(body.extra)}
     refuse_duplicate(ctx.session, "role", record.name)
-    event.emit(ctx.session, "identity.role.updated", {"resource_info": role_id})
+    events.emit(ctx.session, "role.updated", role_id)
     return view(ctx, record)
 
 
@@ -155,9 +155,7 @@ def delete(ctx: Context, role_id: str) -> None:
     record = find(ctx.session, role_id)
     _allow(ctx, record, DELETE_OF_DOMAIN)
     allow_delete(record, "role")
-    forget_role(ctx.session, role_id)
-    ctx.session.delete(record)
-    event.emit(ctx.session, "identity.role.deleted", {"resource_info": role_id})
+    remove(ctx.session, record)
 
 
 def view(ctx: Context, record: RoleRecord) -> RoleView:

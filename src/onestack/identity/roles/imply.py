@@ -8,7 +8,7 @@ from onestack.core.context import Context
 from onestack.core.errors import Forbidden, NotFound
 from onestack.core.policy import Rule
 from onestack.core.shapes import Shape
-from onestack.identity import rules
+from onestack.identity import events, rules
 from onestack.identity.roles.record import ImpliedRoleRecord, RoleRecord, find, subject
 from onestack.identity.style import link, links
 
@@ -107,6 +107,9 @@ def create(ctx: Context, prior_role_id: str, implied_role_id: str) -> Inference:
         ctx.session.add(
             ImpliedRoleRecord(prior_role_id=prior_role_id, implied_role_id=implied_role_id)
         )
+        events.emit(
+            ctx.session, "implied_role.created", prior_role_id, implied_role_id=implied_role_id
+        )
     return _view(ctx, prior, implied)
 
 
@@ -128,6 +131,7 @@ def delete(ctx: Context, prior_role_id: str, implied_role_id: str) -> None:
     """Let a role imply another one no longer."""
     _pair(ctx, prior_role_id, implied_role_id)
     ctx.session.delete(_find(ctx.session, prior_role_id, implied_role_id))
+    events.emit(ctx.session, "implied_role.deleted", prior_role_id, implied_role_id=implied_role_id)
 
 
 @api.get(

@@ -11,6 +11,7 @@ from onestack.core.context import Context
 from onestack.core.errors import BadRequest, Forbidden
 from onestack.core.policy import Rule
 from onestack.core.shapes import Extras, Id, Meta, Name, Shape
+from onestack.identity import events
 from onestack.identity.assignments import effective
 from onestack.identity.projects.record import find as find_project
 from onestack.identity.roles.record import RoleNotFound, RoleRecord
@@ -95,6 +96,7 @@ def create(ctx: Context, body: TrustCreate) -> TrustView:
     ctx.session.flush()
     ctx.session.add_all(TrustRoleRecord(trust_id=record.id, role_id=role.id) for role in roles)
     ctx.session.flush()
+    events.emit(ctx.session, "OS-TRUST:trust.created", record.id)
     return view(ctx, record, roles)
 
 

@@ -8,6 +8,7 @@ from onestack.core.api import Operations, Page
 from onestack.core.context import Context
 from onestack.core.paging import PageQuery, page
 from onestack.core.policy import Rule
+from onestack.identity import events
 from onestack.identity.roles.record import RoleNotFound, RoleRecord
 from onestack.identity.rules import ADMIN, READ, either
 from onestack.identity.tokens.revocation import revoke
@@ -51,6 +52,7 @@ def delete(ctx: Context, trust_id: str) -> None:
     ctx.allow(trust=record)
     revoke(ctx.session, trust_id=trust_id)
     ctx.session.delete(record)
+    events.emit(ctx.session, "OS-TRUST:trust.deleted", trust_id)
 
 
 @api.get(f"{ONE}/roles", Rule("identity:list_roles_for_trust", PARTIES), key="roles")

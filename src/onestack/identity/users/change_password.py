@@ -2,11 +2,11 @@
 
 from typing import Annotated
 
-from onestack.core import event
 from onestack.core.api import PUBLIC, Operations
 from onestack.core.context import Context
 from onestack.core.errors import Unauthorized
 from onestack.core.shapes import Meta, Shape
+from onestack.identity import events
 from onestack.identity.auth.password import check
 from onestack.identity.directory import read_only
 from onestack.identity.settings import IdentitySettings
@@ -45,7 +45,7 @@ def change(ctx: Context, user_id: str, body: PasswordChange) -> None:
         raise Unauthorized  # somebody was faster: the original password is not right any more
     passwords.store(ctx, current, new, is_self_service=True)
     revoke(ctx.session, user_id=user_id)
-    event.emit(ctx.session, "identity.user.updated", {"resource_info": user_id})
+    events.emit(ctx.session, "user.updated", user_id)
 
 
 def _proven(ctx: Context, user_id: str, password: str) -> tuple[UserRecord, list[PasswordRecord]]:

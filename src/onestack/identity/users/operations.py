@@ -2,13 +2,13 @@
 
 from sqlalchemy import select
 
-from onestack.core import clock, event
+from onestack.core import clock
 from onestack.core.api import Operations, Page
 from onestack.core.context import Context
 from onestack.core.errors import BadRequest
 from onestack.core.policy import Rule
 from onestack.core.shapes import UNSET
-from onestack.identity import rules
+from onestack.identity import events, rules
 from onestack.identity.directory import read_only, refresh
 from onestack.identity.projects.record import ProjectRecord, find_domain, owning_domain
 from onestack.identity.tokens.revocation import revoke
@@ -82,7 +82,7 @@ def create(ctx: Context, body: UserCreate) -> UserView:
         passwords.store(ctx, record, password, is_self_service=False)
     if body.federated is not UNSET:
         federated.replace(ctx.session, record, body.federated)
-    event.emit(ctx.session, "identity.user.created", {"resource_info": record.id})
+    events.emit(ctx.session, "user.created", record.id)
     return view(ctx, record)
 
 
@@ -112,7 +112,7 @@ def update(ctx: Context, user_id: str, body: UserUpdate) -> UserView:
         federated.replace(ctx.session, record, body.federated)
     if body.password is not UNSET or body.enabled is False:
         revoke(ctx.session, user_id=user_id)
-    event.emit(ctx.session, "identity.user.updated", {"resource_info": user_id})
+    events.emit(ctx.session, "user.updated", user_id)
     return view(ctx, record)
 
 
