@@ -18,6 +18,7 @@ PACKAGES = {
     "slapd": "slapd",
     "slapadd": "slapd",
     "ldapsearch": "ldap-utils",
+    "qemu-img": "qemu-utils",
 }
 FOLDERS = ("/usr/sbin", "/usr/lib/postgresql/*/bin", "/usr/lib/rabbitmq/bin")
 INSTALL_S = 600
