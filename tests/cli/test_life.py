@@ -127,7 +127,7 @@ def test_an_ephemeral_cloud_leaves_nothing(shell: Shell) -> None:
     facts = shell.good("up", "--ephemeral", "-o", "json").json
     data = Path(facts["data"])
     assert data.is_dir()
-    assert facts["clouds_yaml"] == str(data / "clouds.yaml")
+    assert facts["clouds_file"] == str(data / "clouds.yaml")
     assert list(entries(data / "clouds.yaml")) == ["onestack", "onestack-admin"]
     assert not shell.clouds_yaml.exists()
     assert shell.good("status", "-o", "json").json["data"] == str(data)

@@ -256,7 +256,7 @@ def _facts(
         "data": str(folder.path),
         "ephemeral": folder.is_ephemeral,
         "clouds": list(names or clouds_yaml.DEFAULT_NAMES),
-        "clouds_yaml": str(clouds_yaml.location() if names else folder.clouds),
+        "clouds_file": str(clouds_yaml.location() if names else folder.clouds),
         "credentials": str(folder.admin),
     }
 
