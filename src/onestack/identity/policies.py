@@ -29,6 +29,7 @@ FOR_SERVICE = f"{FOR}/services/{{service_id}}"
 FOR_REGION = f"{FOR_SERVICE}/regions/{{region_id}}"
 
 Blob = Annotated[str, Meta(max_length=512_000)]
+Place = tuple[str, str, str]  # of an association: its endpoint, service and region
 
 
 class PolicyNotFound(NotFound):
@@ -195,7 +196,7 @@ def dissociate_region(ctx: Context, policy_id: str, service_id: str, region_id: 
 def of_endpoint(ctx: Context, endpoint_id: str) -> PolicyView:
     """Show the policy that an endpoint goes by: the nearest that is said of it."""
     endpoint = endpoints.find(ctx.session, endpoint_id)
-    policy_id = _effective(ctx.session, endpoint)
+    policy_id = _effective(endpoint, _said(ctx.session), _parents(ctx.session))
     if policy_id is None:
         raise NoPolicyForEndpoint(endpoint_id=endpoint_id)
     return view(ctx, find(ctx.session, policy_id))
@@ -205,8 +206,9 @@ def of_endpoint(ctx: Context, endpoint_id: str) -> PolicyView:
 def endpoints_of(ctx: Context, policy_id: str) -> Page[EndpointView]:
     """List the endpoints that go by a policy."""
     find(ctx.session, policy_id)
-    every = ctx.session.scalars(select(EndpointRecord)).all()
-    found = [each for each in every if _effective(ctx.session, each) == policy_id]
+    said, parents = _said(ctx.session), _parents(ctx.session)
+    every = ctx.session.scalars(select(EndpointRecord))
+    found = [each for each in every if _effective(each, said, parents) == policy_id]
     return Page([endpoints.view(ctx, each) for each in found])
 
 
@@ -261,16 +263,27 @@ def _association(
     return found
 
 
-def _effective(session: Session, endpoint: EndpointRecord) -> str | None:
+def _said(session: Session) -> dict[Place, str]:
+    """The policy of every place that has one."""
+    said = PolicyAssociationRecord
+    statement = select(said.endpoint_id, said.service_id, said.region_id, said.policy_id)
+    return {(row[0], row[1], row[2]): row[3] for row in session.execute(statement)}
+
+
+def _parents(session: Session) -> dict[str, str | None]:
+    """Every region, with the one above it."""
+    statement = select(RegionRecord.id, RegionRecord.parent_region_id)
+    return {row[0]: row[1] for row in session.execute(statement)}
+
+
+def _effective(
+    endpoint: EndpointRecord, said: dict[Place, str], parents: dict[str, str | None]
+) -> str | None:
     """What is said of the endpoint itself; else of its service in the nearest region above."""
     places = [(endpoint.id, ANY, ANY)]
     region_id = endpoint.region_id
     while region_id is not None:
         places.append((ANY, endpoint.service_id, region_id))
-        region_id = session.get_one(RegionRecord, region_id).parent_region_id
+        region_id = parents.get(region_id)
     places.append((ANY, endpoint.service_id, ANY))
-    for place in places:
-        found = session.get(PolicyAssociationRecord, place)
-        if found is not None:
-            return found.policy_id
-    return None
+    return next((said[place] for place in places if place in said), None)

@@ -3,11 +3,7 @@
 from sqlalchemy.orm import Session
 
 from onestack.core.context import AccessRule
-from onestack.identity.application_credentials.record import (
-    ApplicationCredentialRecord,
-    roles_of,
-    rules_of,
-)
+from onestack.identity.application_credentials.record import ApplicationCredentialRecord
 from onestack.identity.assignments import effective
 from onestack.identity.tokens.codec import Claims
 from onestack.identity.tokens.delegation import Delegation, TokenVoid
@@ -23,7 +19,7 @@ def delegate(session: Session, claims: Claims) -> Delegation:
         raise TokenVoid("application credential")
     if (record.user_id, record.project_id) != (claims.user_id, claims.project_id):
         raise TokenVoid("application credential of others")
-    lent = {role.id for role in roles_of(session, record.id)}
+    lent = {role.id for role in record.roles}
     restricted = not record.unrestricted
     member: dict[str, object] = {"id": record.id, "name": record.name, "restricted": restricted}
     caller: dict[str, object] = {
@@ -31,7 +27,7 @@ def delegate(session: Session, claims: Claims) -> Delegation:
         "is_restricted": restricted,
     }
     if record.has_access_rules:
-        rules = rules_of(session, record.id)
+        rules = record.access_rules
         member["access_rules"] = [
             {"id": rule.id, "service": rule.service, "path": rule.path, "method": rule.method}
             for rule in rules

@@ -1,6 +1,7 @@
 """Application credentials are listed, shown and deleted."""
 
 from sqlalchemy import select
+from sqlalchemy.orm import selectinload
 
 from onestack.core.api import Operations, Page
 from onestack.core.context import Context
@@ -34,7 +35,14 @@ def index(
     ctx.allow()
     find_user(ctx.session, user_id)
     mine = ApplicationCredentialRecord.user_id == user_id
-    statement = select(ApplicationCredentialRecord).where(mine)
+    statement = (
+        select(ApplicationCredentialRecord)
+        .where(mine)
+        .options(
+            selectinload(ApplicationCredentialRecord.roles),
+            selectinload(ApplicationCredentialRecord.access_rules),
+        )
+    )
     return page(ctx, statement, ApplicationCredentialRecord, query, view)
 
 

@@ -2,12 +2,12 @@
 
 import datetime as dt
 
-from sqlalchemy import ForeignKey, Index, select
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy import ForeignKey, Index
+from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
 from onestack.core.db import Record
 from onestack.core.errors import NotFound
-from onestack.identity.access_rules import AccessRuleRecord, AccessRuleUseRecord
+from onestack.identity.access_rules import AccessRuleRecord
 from onestack.identity.roles.record import RoleRecord
 
 
@@ -30,6 +30,14 @@ class ApplicationCredentialRecord(Record):
     unrestricted: Mapped[bool] = mapped_column(default=False)
     # Said apart from the rules: a credential that lost them must not be good for everything.
     has_access_rules: Mapped[bool] = mapped_column(default=False)
+    roles: Mapped[list[RoleRecord]] = relationship(
+        secondary="application_credential_roles", order_by=RoleRecord.name, viewonly=True
+    )
+    access_rules: Mapped[list[AccessRuleRecord]] = relationship(
+        secondary="application_credential_access_rules",
+        order_by=(AccessRuleRecord.service, AccessRuleRecord.path, AccessRuleRecord.method),
+        viewonly=True,
+    )
 
 
 class ApplicationCredentialRoleRecord(Record):
@@ -56,18 +64,3 @@ def find(session: Session, user_id: str, credential_id: str) -> ApplicationCrede
     if record is None or record.user_id != user_id:
         raise ApplicationCredentialNotFound(application_credential_id=credential_id)
     return record
-
-
-def roles_of(session: Session, credential_id: str) -> list[RoleRecord]:
-    """The roles that an application credential has, if its user has them still."""
-    mine = ApplicationCredentialRoleRecord.application_credential_id == credential_id
-    found = select(RoleRecord).join(ApplicationCredentialRoleRecord).where(mine)
-    return list(session.scalars(found.order_by(RoleRecord.name)))
-
-
-def rules_of(session: Session, credential_id: str) -> list[AccessRuleRecord]:
-    """The requests that an application credential may make."""
-    mine = AccessRuleUseRecord.application_credential_id == credential_id
-    found = select(AccessRuleRecord).join(AccessRuleUseRecord).where(mine)
-    order = (AccessRuleRecord.service, AccessRuleRecord.path, AccessRuleRecord.method)
-    return list(session.scalars(found.order_by(*order)))

@@ -4,11 +4,7 @@ from typing import Any
 
 from onestack.core.context import Context
 from onestack.core.shapes import UNSET, Shape, UnsetType
-from onestack.identity.application_credentials.record import (
-    ApplicationCredentialRecord,
-    roles_of,
-    rules_of,
-)
+from onestack.identity.application_credentials.record import ApplicationCredentialRecord
 from onestack.identity.style import links
 
 
@@ -39,7 +35,7 @@ def view(ctx: Context, record: ApplicationCredentialRecord) -> ApplicationCreden
         user_id=record.user_id,
         roles=[
             {"id": role.id, "name": role.name, "domain_id": role.domain_id or None}
-            for role in roles_of(ctx.session, record.id)
+            for role in record.roles
         ],
         # Clients compare it with what they sent, which has no zone.
         expires_at=None if ends_at is None else ends_at.isoformat(timespec="microseconds"),
@@ -49,6 +45,6 @@ def view(ctx: Context, record: ApplicationCredentialRecord) -> ApplicationCreden
     if record.has_access_rules:
         shown.access_rules = [
             {"id": rule.id, "service": rule.service, "path": rule.path, "method": rule.method}
-            for rule in rules_of(ctx.session, record.id)
+            for rule in record.access_rules
         ]
     return shown

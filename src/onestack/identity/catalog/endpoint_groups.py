@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, selectinload
 
 from onestack.core import clock
 from onestack.core.api import Operations, Page
@@ -152,7 +152,8 @@ def projects(ctx: Context, endpoint_group_id: str) -> Page[ProjectView]:
     associated = select(EndpointGroupFilterRecord.project_id).where(
         EndpointGroupFilterRecord.endpoint_group_id == endpoint_group_id
     )
-    found = ctx.session.scalars(select(ProjectRecord).where(ProjectRecord.id.in_(associated)))
+    statement = select(ProjectRecord).where(ProjectRecord.id.in_(associated))
+    found = ctx.session.scalars(statement.options(selectinload(ProjectRecord.labels)))
     return Page([project_view(ctx, record) for record in found])
 
 

@@ -1,6 +1,7 @@
 """Endpoint filters: which endpoints a project's catalogue shows, one by one or by groups."""
 
 from sqlalchemy import select
+from sqlalchemy.orm import selectinload
 
 from onestack.core.api import Operations, Page
 from onestack.core.context import Context
@@ -76,5 +77,6 @@ def projects(ctx: Context, endpoint_id: str) -> Page[ProjectView]:
     associated = select(EndpointFilterRecord.project_id).where(
         EndpointFilterRecord.endpoint_id == endpoint_id
     )
-    found = ctx.session.scalars(select(ProjectRecord).where(ProjectRecord.id.in_(associated)))
+    statement = select(ProjectRecord).where(ProjectRecord.id.in_(associated))
+    found = ctx.session.scalars(statement.options(selectinload(ProjectRecord.labels)))
     return Page([project_view(ctx, record) for record in found])

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, contains_eager
 
 from onestack.core import clock
 from onestack.core.api import Operations, Page
@@ -110,8 +110,9 @@ def index(ctx: Context, query: LimitQuery) -> Page[LimitView]:
     """List limits: of everybody for those who may, of one's own project or domain for others."""
     statement = (
         select(LimitRecord)
-        .join(RegisteredLimitRecord, LimitRecord.registered_limit_id == RegisteredLimitRecord.id)
-        .join(ProjectRecord, LimitRecord.owner_id == ProjectRecord.id)
+        .join(LimitRecord.registered)
+        .join(LimitRecord.owner)
+        .options(contains_eager(LimitRecord.registered), contains_eager(LimitRecord.owner))
     )
     columns = {
         OWNER: LimitRecord.owner_id,
@@ -182,8 +183,7 @@ def find(session: Session, limit_id: str) -> LimitRecord:
 
 def view(ctx: Context, record: LimitRecord) -> LimitView:
     """A limit as clients see it."""
-    registered = ctx.session.get_one(RegisteredLimitRecord, record.registered_limit_id)
-    owner = ctx.session.get_one(ProjectRecord, record.owner_id)
+    registered, owner = record.registered, record.owner
     return LimitView(
         id=record.id,
         project_id=None if owner.is_domain else owner.id,

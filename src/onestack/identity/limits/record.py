@@ -1,9 +1,10 @@
 """Limits as rows: the defaults that are registered, and what projects and domains have instead."""
 
 from sqlalchemy import ForeignKey, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from onestack.core.db import Record
+from onestack.identity.projects.record import ProjectRecord
 
 ANYWHERE = ""  # of every region: a null would not count in a unique constraint
 
@@ -13,6 +14,7 @@ class RegisteredLimitRecord(Record):
 
     __tablename__ = "registered_limits"
     __table_args__ = (UniqueConstraint("service_id", "region_id", "resource_name"),)
+    topic = "identity"
 
     id: Mapped[str] = mapped_column(primary_key=True)
     service_id: Mapped[str] = mapped_column(ForeignKey("services.id", ondelete="CASCADE"))
@@ -27,6 +29,7 @@ class LimitRecord(Record):
 
     __tablename__ = "limits"
     __table_args__ = (UniqueConstraint("owner_id", "registered_limit_id"),)
+    topic = "identity"
 
     id: Mapped[str] = mapped_column(primary_key=True)
     owner_id: Mapped[str] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
@@ -35,3 +38,5 @@ class LimitRecord(Record):
     )
     resource_limit: Mapped[int]
     description: Mapped[str | None]
+    owner: Mapped[ProjectRecord] = relationship()
+    registered: Mapped[RegisteredLimitRecord] = relationship()
