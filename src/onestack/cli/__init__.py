@@ -19,7 +19,7 @@ VERBS = {
     "policy": "Show who may do what.",
     "openapi": "Print a service's OpenAPI document.",
     "trace": "Show what one request did, with times.",
-    "keys": "Look after the keys that encrypt tokens.",
+    "keys": "Look after the keys that encrypt tokens and secrets.",
     "version": "Show the version.",
 }
 
