@@ -67,6 +67,7 @@ class Operation:
     status: int = 200
     threaded: bool | Blocks = False
     reads: bool = False  # it writes nothing, whatever its method is
+    kept: bool | Blocks = True  # whether a GET's answer changes only when its service's rows do
     window: Window = ALWAYS
     streams: bool = False  # it reads its body itself, from `ctx.request.stream`, on a thread
     content_types: tuple[str, ...] = (JSON,)  # of the body; */* takes any
@@ -78,6 +79,12 @@ class Operation:
     def blocks(self, context: Context) -> bool:
         """Whether this request may wait for something, so that it needs a thread."""
         return self.threaded if isinstance(self.threaded, bool) else self.threaded(context)
+
+    def is_kept(self, context: Context) -> bool:
+        """Whether the answer to this request is good until something of the service changes."""
+        if self.method != "GET" or self.is_public or self.streams or self.blocks(context):
+            return False
+        return self.kept if isinstance(self.kept, bool) else self.kept(context)
 
     @cached_property
     def hints(self) -> dict[str, Any]:
@@ -165,7 +172,8 @@ class Operations:
     def __call__(  # noqa: PLR0913 - one argument for each thing that a declaration may say
         self, method: str, path: str, rule: Rule, *, key: str | None = None, status: int = 0,
         threaded: bool | Blocks = False,
-        reads: bool = False, since: str | None = None, until: str | None = None,
+        reads: bool = False,
+        kept: bool | Blocks = True, since: str | None = None, until: str | None = None,
         streams: bool = False, content_types: Sequence[str] = (),
     ) -> Callable[[F], F]:  # fmt: skip
         """Declare the decorated function as the operation `method path`."""
@@ -179,6 +187,7 @@ class Operations:
                 method=method, path=path, rule=rule, handler=handler, tag=self.tag, key=key,
                 status=status or (204 if method == "DELETE" else 200), threaded=threaded,
                 reads=reads,
+                kept=kept,
                 window=window, streams=streams,
                 content_types=tuple(content_types) or ((BINARY,) if streams else (JSON,)),
             )  # fmt: skip
@@ -232,6 +241,7 @@ class Service:
     nouns: Sequence[Operations]
     style: Style
     microversions: Microversions | None = None
+    topic: str | None = None  # the revision that every change of this service's rows bumps
     shared_rules: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property

@@ -85,6 +85,7 @@ class Database:
         )
         self._reading = self.engine.execution_options(write=False)
         self._local = threading.local()
+        self._seen: dict[str, tuple[str | None, int]] = {}
         self._readers: list[Any] = []
         event.listen(self.engine, "before_cursor_execute", _before_statement)
         event.listen(self.engine, "after_cursor_execute", _after_statement)
@@ -99,6 +100,14 @@ class Database:
         """A session that commits at the end of the block, or rolls back when the block raises."""
         with self.session(write) as session, session.begin():
             yield session
+
+    def known_revision(self, topic: str) -> int:
+        """The committed revision of a topic, read once in a request."""
+        request_id = trace.current_id()
+        seen = self._seen.get(topic)
+        if seen is None or request_id is None or seen[0] != request_id:
+            seen = self._seen[topic] = (request_id, self.revision(topic))
+        return seen[1]
 
     def revision(self, topic: str) -> int:
         """The committed revision of a topic, by the cheapest statement that there is."""

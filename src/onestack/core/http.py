@@ -15,6 +15,7 @@ import msgspec
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from onestack.core import log, metrics, trace
+from onestack.core.answers import Answers
 from onestack.core.api import BINARY, Operation, Service
 from onestack.core.api import JSON as JSON_TYPE
 from onestack.core.context import (
@@ -75,6 +76,7 @@ class Application:
         self, cloud: Cloud, services: Iterable[Service], limits: Limits | None = None
     ) -> None:
         self.cloud = cloud
+        cloud.put(Answers())
         self.services = list(services)
         self.limits = limits or Limits()
         self.routes = Routes(self.services)
@@ -242,13 +244,7 @@ def run(service: Service, operation: Operation, context: Context) -> Response:
     try:
         if not operation.is_public or request.token is not None:
             _authenticate(context, service, operation)
-        arguments = _arguments(operation, context)
-        value = operation.handler(context, **arguments)
-        if not context.decided and not operation.is_public:
-            log.error("operation made no policy decision", rule=operation.rule.name)
-            raise Forbidden(action=operation.rule.name)
-        response = answer_of(service, operation, context, value)
-        context.release()
+        response = _answer(service, operation, context)
     except ApiError as error:
         return failure(error, service, request, context.request_id)
     except IntegrityError:
@@ -275,6 +271,25 @@ def _operation(service: Service, by_method: ByMethod, request: Request) -> Opera
         allowed = by_method.keys() | ({"HEAD"} if "GET" in by_method else set())
         raise MethodNotAllowed().with_headers(Allow=", ".join(sorted(allowed)))
     return operation
+
+
+def _answer(service: Service, operation: Operation, context: Context) -> Response:
+    """The answer that is kept of an earlier request like this one, or else a new one."""
+    answers = context.cloud.get(Answers)
+    place = answers.place(service, operation, context)
+    kept = answers.find(place, context.caller) if place is not None else None
+    if kept is not None:
+        return kept
+    arguments = _arguments(operation, context)
+    value = operation.handler(context, **arguments)
+    if not context.decided and not operation.is_public:
+        log.error("operation made no policy decision", rule=operation.rule.name)
+        raise Forbidden(action=operation.rule.name)
+    response = answer_of(service, operation, context, value)
+    context.release()
+    if place is not None:
+        answers.keep(place, context.caller, response)
+    return response
 
 
 def negotiate(service: Service, request: Request) -> Version:

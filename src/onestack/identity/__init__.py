@@ -66,6 +66,7 @@ SERVICE = Service(
     root=ROOT,
     version="3.14",
     style=IdentityStyle(),
+    topic="identity",
     shared_rules=SHARED | {rule.name: rule.check for rule in JUDGED_INSTEAD},
     nouns=(
         discovery.api,

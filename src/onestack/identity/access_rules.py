@@ -35,6 +35,7 @@ class AccessRuleRecord(Record):
     __table_args__ = (
         Index("uq_access_rules", "user_id", "service", "path", "method", unique=True),
     )
+    topic = "identity"
 
     id: Mapped[str] = mapped_column(primary_key=True)
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))

@@ -3,16 +3,17 @@
 from typing import Annotated, Any
 
 import msgspec
-from sqlalchemy import ForeignKey, delete, select
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy import delete
+from sqlalchemy.orm import Session
 
 from onestack.core.api import Operations, Reply
 from onestack.core.context import Context
-from onestack.core.db import Record
 from onestack.core.errors import BadRequest, Forbidden, NotFound
 from onestack.core.policy import Rule
 from onestack.core.shapes import Meta
-from onestack.identity import events, rules
+from onestack.identity import domain_options, events, rules
+from onestack.identity.credential_keys import CredentialKeys
+from onestack.identity.domain_options import DomainConfigRecord, is_secret, shown, stored
 from onestack.identity.projects.record import DEFAULT_DOMAIN, find_domain
 from onestack.identity.settings import IdentitySettings
 
@@ -87,25 +88,10 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "auth_pool_connection_lifetime": 60,
     },
 }
-SENSITIVE = {"ldap": frozenset({"password"})}
 
 Text = Annotated[str, Meta(max_length=4096)]
 Number = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
 Value = Text | Number | float | bool | list[Text] | None
-
-
-class DomainConfigRecord(Record):
-    """One option of one domain."""
-
-    __tablename__ = "domain_config"
-    topic = "identity"
-
-    domain_id: Mapped[str] = mapped_column(
-        ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True
-    )
-    group: Mapped[str] = mapped_column("option_group", primary_key=True)
-    option: Mapped[str] = mapped_column("option_name", primary_key=True)
-    value: Mapped[dict[str, Any]]  # {"value": what was given}: a bare null would be SQL's NULL
 
 
 class InvalidDomainConfig(Forbidden):
@@ -148,10 +134,10 @@ def create(ctx: Context, domain_id: str, body: Config) -> Reply:
     ctx.allow()
     find_domain(ctx.session, domain_id)
     _check(body)
-    had_one = bool(settings_for(ctx.session, domain_id))
+    had_one = bool(stored(ctx.session, domain_id))
     ctx.session.execute(delete(DomainConfigRecord).where(DomainConfigRecord.domain_id == domain_id))
-    _write(ctx.session, domain_id, body, "updated" if had_one else "created")
-    return Reply(_shown(ctx.session, domain_id), status=200 if had_one else 201)
+    _write(ctx, domain_id, body, "updated" if had_one else "created")
+    return Reply(shown(ctx.session, domain_id), status=200 if had_one else 201)
 
 
 @api.get(WHOLE, GET, key="config")
@@ -159,7 +145,7 @@ def show(ctx: Context, domain_id: str) -> Config:
     """Show a domain's configuration."""
     ctx.allow()
     find_domain(ctx.session, domain_id)
-    return _found(_shown(ctx.session, domain_id), domain_id)
+    return _found(shown(ctx.session, domain_id), domain_id)
 
 
 @api.patch(WHOLE, UPDATE, key="config")
@@ -168,8 +154,8 @@ def update(ctx: Context, domain_id: str, body: Config) -> Config:
     ctx.allow()
     find_domain(ctx.session, domain_id)
     _check(body)
-    _write(ctx.session, domain_id, body)
-    return _shown(ctx.session, domain_id)
+    _write(ctx, domain_id, body)
+    return shown(ctx.session, domain_id)
 
 
 @api.delete(WHOLE, DELETE)
@@ -204,7 +190,7 @@ def show_group(ctx: Context, domain_id: str, group: str) -> Config:
     ctx.allow()
     find_domain(ctx.session, domain_id)
     _check_name(group)
-    options = _shown(ctx.session, domain_id).get(group, {})
+    options = shown(ctx.session, domain_id).get(group, {})
     return {group: _found(options, domain_id, group)}
 
 
@@ -218,9 +204,9 @@ def update_group(ctx: Context, domain_id: str, group: str, body: Config) -> Conf
     if set(body) != {group}:
         reason = f"Trying to update group {group}, so that, and only that, group must be specified"
         raise InvalidDomainConfig(reason=f"{reason} in the config")
-    _found(settings_for(ctx.session, domain_id).get(group), domain_id, group)
-    _write(ctx.session, domain_id, body)
-    return _shown(ctx.session, domain_id)
+    _found(stored(ctx.session, domain_id).get(group), domain_id, group)
+    _write(ctx, domain_id, body)
+    return shown(ctx.session, domain_id)
 
 
 @api.delete(WHOLE + "/{group}", DELETE)
@@ -229,7 +215,7 @@ def delete_group(ctx: Context, domain_id: str, group: str) -> None:
     ctx.allow()
     find_domain(ctx.session, domain_id)
     _check_name(group)
-    _found(settings_for(ctx.session, domain_id).get(group), domain_id, group)
+    _found(stored(ctx.session, domain_id).get(group), domain_id, group)
     _remove(ctx.session, domain_id, group)
 
 
@@ -239,7 +225,7 @@ def show_option(ctx: Context, domain_id: str, group: str, option: str) -> Config
     ctx.allow()
     find_domain(ctx.session, domain_id)
     _check_name(group, option)
-    options = _shown(ctx.session, domain_id).get(group, {})
+    options = shown(ctx.session, domain_id).get(group, {})
     return {option: _found(options, domain_id, group, option)[option]}
 
 
@@ -253,9 +239,9 @@ def update_option(ctx: Context, domain_id: str, group: str, option: str, body: C
     if set(body) != {option}:
         reason = f"Trying to update option {option} in group {group}, so that, and only that"
         raise InvalidDomainConfig(reason=f"{reason}, option must be specified in the config")
-    _found(settings_for(ctx.session, domain_id).get(group), domain_id, group, option)
-    _write(ctx.session, domain_id, {group: body})
-    return _shown(ctx.session, domain_id)
+    _found(stored(ctx.session, domain_id).get(group), domain_id, group, option)
+    _write(ctx, domain_id, {group: body})
+    return shown(ctx.session, domain_id)
 
 
 @api.delete(WHOLE + "/{group}/{option}", DELETE)
@@ -264,28 +250,8 @@ def delete_option(ctx: Context, domain_id: str, group: str, option: str) -> None
     ctx.allow()
     find_domain(ctx.session, domain_id)
     _check_name(group, option)
-    _found(settings_for(ctx.session, domain_id).get(group), domain_id, group, option)
+    _found(stored(ctx.session, domain_id).get(group), domain_id, group, option)
     _remove(ctx.session, domain_id, group, option)
-
-
-def settings_for(session: Session, domain_id: str) -> dict[str, Group]:
-    """A domain's own options by group, with its secrets: for those who reach its users.
-
-    A text such as `ldap://u:%(password)s@host` has the secrets that it names put in.
-    """
-    config = _read(session, domain_id)
-    for group, options in config.items():
-        secrets = {name: options[name] for name in SENSITIVE.get(group, ()) if name in options}
-        for option, value in options.items():
-            if isinstance(value, str) and option not in secrets:
-                options[option] = _substituted(value, secrets)
-    return config
-
-
-def _substituted(text: str, secrets: Group) -> str:
-    for name, value in secrets.items():
-        text = text.replace(f"%({name})s", str(value))
-    return text
 
 
 def _compliance(ctx: Context, domain_id: str) -> Group:
@@ -322,15 +288,11 @@ def _check_name(group: str, option: str | None = None) -> None:
     if group not in DEFAULTS:
         reason = f"Group {group[:64]} is not supported for domain specific configurations"
         raise InvalidDomainConfig(reason=reason)
-    if option is not None and option not in DEFAULTS[group] and not _is_secret(group, option):
+    if option is not None and option not in DEFAULTS[group] and not is_secret(group, option):
         raise InvalidDomainConfig(
             reason=f"Option {option[:64]} in group {group} is not supported for domain specific "
             "configurations"
         )
-
-
-def _is_secret(group: str, option: str) -> bool:
-    return option in SENSITIVE.get(group, ())
 
 
 def _found(
@@ -346,33 +308,9 @@ def _found(
     return found
 
 
-def _read(session: Session, domain_id: str) -> dict[str, Group]:
-    config: dict[str, Group] = {}
-    statement = select(DomainConfigRecord).where(DomainConfigRecord.domain_id == domain_id)
-    for record in session.scalars(statement):
-        config.setdefault(record.group, {})[record.option] = record.value["value"]
-    return config
-
-
-def _shown(session: Session, domain_id: str) -> Config:
-    """A domain's configuration as clients see it: as it was given, without the secrets."""
-    shown = {
-        group: {name: value for name, value in options.items() if not _is_secret(group, name)}
-        for group, options in _read(session, domain_id).items()
-    }
-    return {group: options for group, options in shown.items() if options}
-
-
-def _write(session: Session, domain_id: str, config: Config, what: str = "updated") -> None:
-    for group, options in config.items():
-        for option, value in options.items():
-            session.merge(
-                DomainConfigRecord(
-                    domain_id=domain_id, group=group, option=option, value={"value": value}
-                )
-            )
-    session.flush()
-    events.emit(session, f"domain_config.{what}", domain_id)
+def _write(ctx: Context, domain_id: str, config: Config, what: str = "updated") -> None:
+    domain_options.put(ctx.session, ctx.cloud.get(CredentialKeys), domain_id, config)
+    events.emit(ctx.session, f"domain_config.{what}", domain_id)
 
 
 def _remove(

@@ -23,6 +23,7 @@ from onestack.identity.style import links
 from onestack.identity.tokens.revocation import revoke
 from onestack.identity.unique import refuse_duplicate
 from onestack.identity.users.filters import expires, in_own_domain
+from onestack.identity.users.login import changes_only_when_told
 from onestack.identity.users.record import UserNotFound, UserRecord
 from onestack.identity.users.view import UserView, listed
 
@@ -167,7 +168,12 @@ def delete(ctx: Context, group_id: str) -> None:
     remove(ctx.session, record)
 
 
-@api.get("/v3/groups/{group_id}/users", Rule("identity:list_users_in_group", READ), key="users")
+@api.get(
+    "/v3/groups/{group_id}/users",
+    Rule("identity:list_users_in_group", READ),
+    key="users",
+    kept=changes_only_when_told,
+)
 def members(ctx: Context, group_id: str, query: MemberQuery) -> Page[UserView]:
     """List the users in a group."""
     _permitted(ctx, group_id)

@@ -11,6 +11,8 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from onestack.core import clock
 from onestack.core.db import Database
+from onestack.identity import domain_options
+from onestack.identity.credential_keys import CredentialKeys
 from onestack.identity.credentials.record import CredentialRecord
 from onestack.identity.keys import JwsKeys, KeyRepository
 from onestack.identity.oauth1.record import AccessTokenRecord, ConsumerRecord, RequestTokenRecord
@@ -50,6 +52,8 @@ def rotate_old_token_keys(settings: IdentitySettings, keys: Path) -> None:
     repository = KeyRepository(keys / "fernet", settings.fernet_keys_max)
     if clock.now() - repository.rotated_at >= dt.timedelta(seconds=rotation_s(settings)):
         repository.rotate()
+    elif len(repository.all) > settings.fernet_keys_max:
+        repository.prune()  # the last rotation was interrupted before it came to that
 
 
 def rotation_s(settings: IdentitySettings) -> float:
@@ -66,8 +70,7 @@ def rotate_credential_keys(database: Database, settings: IdentitySettings, keys:
     """
     repository = KeyRepository(keys / "credential", settings.fernet_keys_max)
     repository.rotate(prune=False)
-    unreadable: list[str] = []
-    count = 0
+    count, unreadable = domain_options.rotate(database, CredentialKeys(repository))
     for column in SECRETS:
         for row, encrypted in _rows(database, column):
             count += 1

@@ -15,6 +15,8 @@ from cryptography.fernet import Fernet, MultiFernet
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from onestack.core import clock
+
 KEY_FILE = re.compile(r"0|[1-9][0-9]{0,8}")
 STAGED = 0
 READS = 100  # attempts at a consistent picture while others write
@@ -292,10 +294,12 @@ def _locked(folder: Path) -> Iterator[None]:
 
 def _write(path: Path, content: bytes) -> None:
     """Write so that the file is there whole or not at all, whenever the power fails."""
+    made_s = clock.now().replace(tzinfo=dt.UTC).timestamp()
     new = path.parent / f".new-{secrets.token_hex(8)}"
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         os.write(descriptor, content)
+        os.utime(descriptor, (made_s, made_s))  # ages are told by one clock, not by the disk's
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

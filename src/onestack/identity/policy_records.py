@@ -14,6 +14,7 @@ class PolicyRecord(Record):
     """A document that some endpoints go by."""
 
     __tablename__ = "policies"
+    topic = "identity"
 
     id: Mapped[str] = mapped_column(primary_key=True)
     type: Mapped[str]
@@ -25,6 +26,7 @@ class PolicyAssociationRecord(Record):
     """What a policy is for: an endpoint, a service, or a service in a region."""
 
     __tablename__ = "policy_associations"
+    topic = "identity"
 
     endpoint_id: Mapped[str] = mapped_column(primary_key=True, default=ANY)
     service_id: Mapped[str] = mapped_column(primary_key=True, default=ANY)

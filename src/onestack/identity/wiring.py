@@ -26,9 +26,10 @@ def wire(cloud: Cloud, keys: Path, directories: Mapping[str, Driver]) -> None:
     cloud.put(tokens)
     cloud.put(AuthenticatorSlot(tokens))
     cloud.put(Hashing())
-    cloud.put(Directories(cloud.get(Database), directories))
     kept = settings.fernet_keys_max
-    cloud.put(CredentialKeys(KeyRepository(keys / "credential", kept)))
+    secrets = CredentialKeys(KeyRepository(keys / "credential", kept))
+    cloud.put(secrets)
+    cloud.put(Directories(cloud.get(Database), secrets, directories))
     cloud.put(ReceiptKeys(KeyRepository(keys / "receipt", kept)))
     cloud.put(SamlKeys(keys / "saml"))
 

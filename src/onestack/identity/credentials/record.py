@@ -18,6 +18,7 @@ class CredentialRecord(Record):
     """A secret of a user; the blob is encrypted."""
 
     __tablename__ = "credentials"
+    topic = "identity"
 
     id: Mapped[str] = mapped_column(primary_key=True)
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)

@@ -12,12 +12,14 @@ from onestack.core import clock, log
 from onestack.core.context import Context
 from onestack.core.db import Database
 from onestack.core.errors import Unavailable
+from onestack.identity.credential_keys import CredentialKeys
 from onestack.identity.directory.contract import (
     Directory,
     DirectoryFailed,
     DirectoryUnreachable,
 )
-from onestack.identity.domain_config import DEFAULTS, DomainConfigRecord, settings_for
+from onestack.identity.domain_config import DEFAULTS
+from onestack.identity.domain_options import DomainConfigRecord, settings_for
 
 REST_S = 10.0  # so long a directory that failed is left alone
 
@@ -42,8 +44,10 @@ class Way:
 class Directories:
     """Every domain's directory, by the drivers that there are; opened when first asked."""
 
-    def __init__(self, database: Database, drivers: Mapping[str, Driver]) -> None:
-        self.database, self.drivers = database, drivers
+    def __init__(
+        self, database: Database, keys: CredentialKeys, drivers: Mapping[str, Driver]
+    ) -> None:
+        self.database, self.keys, self.drivers = database, keys, drivers
         self._known: tuple[int, frozenset[str]] = (-1, frozenset())
         self._ways: dict[str, Way] = {}
 
@@ -82,7 +86,7 @@ class Directories:
     def way(self, domain_id: str) -> Way:
         """The way to a domain's directory; a changed configuration opens a new one."""
         with self.database.transaction(write=False) as session:
-            config = settings_for(session, domain_id)
+            config = settings_for(session, self.keys, domain_id)
         driver = self.drivers.get(config.get("identity", {}).get("driver", ""))
         options = {**DEFAULTS["ldap"], **config.get("ldap", {})}
         way = self._ways.get(domain_id)

@@ -28,6 +28,7 @@ class MappingCreate(Shape, forbid_unknown_fields=True):
 
     rules: list[Any]
     schema_version: str | None = None
+    id: str | None = None  # some clients repeat the one of the address
 
 
 class MappingUpdate(MappingCreate, forbid_unknown_fields=True):
@@ -66,6 +67,8 @@ def create(ctx: Context, mapping_id: str, body: MappingCreate) -> MappingView:
     """Make a mapping."""
     if not CHOSEN_ID.fullmatch(mapping_id):
         raise IdInvalid
+    if body.id not in (None, mapping_id):
+        raise BadRequest("The mapping's id in the request body is not the one in its address.")
     version = _checked(body.rules, body.schema_version)
     if ctx.session.get(MappingRecord, mapping_id) is not None:
         raise Duplicate(kind="mapping", name=mapping_id)

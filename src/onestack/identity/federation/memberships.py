@@ -13,13 +13,14 @@ from sqlalchemy import BindParameter, ForeignKey, Select, bindparam, delete, exi
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from onestack.core import clock
-from onestack.core.db import Record, bump
+from onestack.core.db import Record
 
 
 class ExpiringMembershipRecord(Record):
     """A user in a group, by an identity provider's word, until a moment."""
 
     __tablename__ = "expiring_memberships"
+    topic = "identity"
 
     user_id: Mapped[str] = mapped_column(
         ForeignKey("users.id", ondelete="CASCADE"), primary_key=True
@@ -65,21 +66,15 @@ def renew(
     mine = select(ExpiringMembershipRecord).filter_by(user_id=user_id, idp_id=idp_id)
     known = {record.group_id: record for record in session.scalars(mine)}
     kept = set(wanted) if minutes else set()
-    rights_change = False
     for group_id in known.keys() - kept:
         session.delete(known[group_id])
-        rights_change = True
     expires_at = now + dt.timedelta(minutes=minutes or 0)
     for group_id in kept:
         record = known.get(group_id)
         if record is None:
             record = ExpiringMembershipRecord(user_id=user_id, group_id=group_id, idp_id=idp_id)
-            record.expires_at = now
             session.add(record)
-        rights_change = rights_change or record.expires_at <= now
         record.expires_at = expires_at
-    if rights_change:
-        bump(session, "identity")
 
 
 def forget_ended(session: Session) -> None:
@@ -87,4 +82,3 @@ def forget_ended(session: Session) -> None:
     is_over = ExpiringMembershipRecord.expires_at <= clock.now()
     if session.scalar(select(exists().where(is_over))):
         session.execute(delete(ExpiringMembershipRecord).where(is_over))
-        bump(session, "identity")

@@ -40,6 +40,7 @@ class RemoteIdRecord(Record):
     """A name by which an identity provider calls itself; no two share one."""
 
     __tablename__ = "remote_ids"
+    topic = "identity"
 
     remote_id: Mapped[str] = mapped_column(primary_key=True)
     idp_id: Mapped[str] = mapped_column(
@@ -67,6 +68,7 @@ class MappingRecord(Record):
     """Rules that make an identity of an assertion."""
 
     __tablename__ = "mappings"
+    topic = "identity"
 
     id: Mapped[str] = mapped_column(primary_key=True)
     rules: Mapped[list[Any]]

@@ -50,6 +50,7 @@ class ProjectTagRecord(Record):
     """A label on a project."""
 
     __tablename__ = "project_tags"
+    topic = "identity"
 
     project_id: Mapped[str] = mapped_column(
         ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True

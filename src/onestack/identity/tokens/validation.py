@@ -2,10 +2,11 @@
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from threading import Lock
 
 import msgspec
 
-from onestack.core import clock, trace
+from onestack.core import clock
 from onestack.core.context import Caller
 from onestack.core.db import Database
 from onestack.core.errors import NotFound, Unauthorized
@@ -37,7 +38,7 @@ class Tokens:
 
     def __init__(self, database: Database, codec: Codec) -> None:
         self.database, self.codec = database, codec
-        self._seen: tuple[str | None, int] = (None, 0)
+        self._turn = Lock()
         self._kept: OrderedDict[str, Validated] = OrderedDict()
 
     def issue(self, claims: Claims) -> str:
@@ -45,12 +46,12 @@ class Tokens:
 
     def validate(self, token: str) -> Validated:
         """What the token means; one SQL statement when nothing of identity changed."""
-        revision = self._revision()
+        revision = self.database.known_revision("identity")
         kept = self._kept.get(token)
         if kept is None or kept.revision != revision:
             kept = self._read(token, revision)
         elif kept.claims.expires_at <= clock.now():
-            del self._kept[token]
+            self._kept.pop(token, None)
             raise TokenVoid("expired")
         return kept
 
@@ -68,15 +69,6 @@ class Tokens:
         except TokenVoid:
             raise TokenNotFound from None
 
-    def _revision(self) -> int:
-        """Identity's revision, read once in a request."""
-        request_id = trace.current_id()
-        seen_in, revision = self._seen
-        if request_id is None or seen_in != request_id:
-            revision = self.database.revision("identity")
-            self._seen = (request_id, revision)
-        return revision
-
     def _read(self, token: str, revision: int) -> Validated:
         try:
             claims = self.codec.decode(token)
@@ -87,8 +79,9 @@ class Tokens:
             raise TokenVoid from None
         body = msgspec.json.encode({"token": view})
         kept = Validated(claims, caller, view, body, revision)
-        self._kept[token] = kept
-        self._kept.move_to_end(token)
-        if len(self._kept) > KEPT_MAX:
-            self._kept.popitem(last=False)
+        with self._turn:  # requests run on several threads
+            self._kept[token] = kept
+            self._kept.move_to_end(token)
+            if len(self._kept) > KEPT_MAX:
+                self._kept.popitem(last=False)
         return kept

@@ -17,6 +17,7 @@ class FederatedUserRecord(Record):
 
     __tablename__ = "federated_users"
     __table_args__ = (UniqueConstraint("idp_id", "protocol_id", "unique_id"),)
+    topic = "identity"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)

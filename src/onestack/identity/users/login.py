@@ -133,3 +133,8 @@ def _is_locked(settings: IdentitySettings, user: UserRecord, login: LoginRecord 
         return False
     until = login.failed_at + dt.timedelta(seconds=settings.lockout_s)
     return settings.lockout_s == 0 or clock.now() < until
+
+
+def changes_only_when_told(ctx: Context) -> bool:
+    """Whether users stay as they are shown: where inactivity disables them, time alone may."""
+    return not ctx.cloud.get(IdentitySettings).inactive_days

@@ -16,7 +16,7 @@ from onestack.identity.unique import refuse_duplicate
 from onestack.identity.users import federated, passwords, removal
 from onestack.identity.users.access import READ, WRITE, permitted
 from onestack.identity.users.filters import expires, in_own_domain
-from onestack.identity.users.login import pardon
+from onestack.identity.users.login import changes_only_when_told, pardon
 from onestack.identity.users.options import merged
 from onestack.identity.users.record import UserRecord
 from onestack.identity.users.view import (
@@ -43,7 +43,13 @@ class DefaultIsDomain(BadRequest):
     message = "User's default project ID cannot be a domain ID: {project_id}"
 
 
-@api.get("/v3/users", Rule("identity:list_users", LIST), key="users", threaded=refresh.may_wait)
+@api.get(
+    "/v3/users",
+    Rule("identity:list_users", LIST),
+    key="users",
+    threaded=refresh.may_wait,
+    kept=changes_only_when_told,
+)
 def index(ctx: Context, query: UserQuery) -> Page[UserView]:
     """List users; a token for a domain lists those of that domain."""
     statement = ctx.visible(select(UserRecord), {DOMAIN: UserRecord.domain_id})
@@ -86,7 +92,12 @@ def create(ctx: Context, body: UserCreate) -> UserView:
     return view(ctx, record)
 
 
-@api.get("/v3/users/{user_id}", Rule("identity:get_user", READ), key="user")
+@api.get(
+    "/v3/users/{user_id}",
+    Rule("identity:get_user", READ),
+    key="user",
+    kept=changes_only_when_told,
+)
 def show(ctx: Context, user_id: str) -> UserView:
     """Show a user."""
     return view(ctx, permitted(ctx, user_id))

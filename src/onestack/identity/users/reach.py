@@ -43,7 +43,9 @@ class OwnProjectQuery(PageQuery):
 
 
 @api.get(
-    "/v3/users/{user_id}/groups", Rule("identity:list_groups_for_user", READ_GROUPS), key="groups"
+    "/v3/users/{user_id}/groups",
+    Rule("identity:list_groups_for_user", READ_GROUPS),
+    key="groups",
 )
 def groups(ctx: Context, user_id: str, query: GroupQuery) -> Page[OwnGroupView]:
     """List the groups that a user is in."""

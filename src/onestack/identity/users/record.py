@@ -31,6 +31,7 @@ class PasswordRecord(Record):
     """A password that a user has, or had: the newest one counts."""
 
     __tablename__ = "passwords"
+    topic = "identity"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
