@@ -1,0 +1,89 @@
+"""Images, their properties, tags and members."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0010_images"
+down_revision = "0009_placement"
+
+
+def upgrade() -> None:
+    """Make the tables."""
+    _images()
+    _image_tags()
+
+
+def downgrade() -> None:
+    """Drop the tables."""
+    op.drop_table("image_tags")
+    op.drop_table("image_properties")
+    op.drop_table("image_members")
+    op.drop_table("images")
+
+
+def _images() -> None:
+    op.create_table(
+        "images",
+        sa.Column("id", sa.Text, nullable=False),
+        sa.Column("name", sa.Text, nullable=True),
+        sa.Column("owner", sa.Text, nullable=True),
+        sa.Column("status", sa.Text, nullable=False),
+        sa.Column("visibility", sa.Text, nullable=False),
+        sa.Column("protected", sa.Boolean, nullable=False),
+        sa.Column("os_hidden", sa.Boolean, nullable=False),
+        sa.Column("disk_format", sa.Text, nullable=True),
+        sa.Column("container_format", sa.Text, nullable=True),
+        sa.Column("min_disk", sa.Integer, nullable=False),
+        sa.Column("min_ram", sa.Integer, nullable=False),
+        sa.Column("size", sa.BigInteger, nullable=True),
+        sa.Column("virtual_size", sa.BigInteger, nullable=True),
+        sa.Column("checksum", sa.Text, nullable=True),
+        sa.Column("os_hash_algo", sa.Text, nullable=True),
+        sa.Column("os_hash_value", sa.Text, nullable=True),
+        sa.Column("created_at", sa.DateTime, nullable=False),
+        sa.Column("updated_at", sa.DateTime, nullable=False),
+        sa.Column("data", sa.Text, nullable=True),
+        sa.Column("upload_seen_at", sa.DateTime, nullable=True),
+        sa.PrimaryKeyConstraint("id", name="pk_images"),
+        sa.UniqueConstraint("data", name="uq_images_data"),
+    )
+    op.create_index("ix_images_created_at_id", "images", ["created_at", "id"])
+    op.create_index("ix_images_owner_visibility", "images", ["owner", "visibility"])
+    op.create_index("ix_images_status", "images", ["status"])
+    op.create_table(
+        "image_members",
+        sa.Column("image_id", sa.Text, nullable=False),
+        sa.Column("member", sa.Text, nullable=False),
+        sa.Column("status", sa.Text, nullable=False),
+        sa.Column("created_at", sa.DateTime, nullable=False),
+        sa.Column("updated_at", sa.DateTime, nullable=False),
+        sa.PrimaryKeyConstraint("image_id", "member", name="pk_image_members"),
+        sa.ForeignKeyConstraint(
+            ["image_id"], ["images.id"], name="fk_image_members_image_id", ondelete="CASCADE"
+        ),
+    )
+    op.create_index("ix_image_members_member", "image_members", ["member"])
+    op.create_table(
+        "image_properties",
+        sa.Column("image_id", sa.Text, nullable=False),
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("value", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("image_id", "name", name="pk_image_properties"),
+        sa.ForeignKeyConstraint(
+            ["image_id"], ["images.id"], name="fk_image_properties_image_id", ondelete="CASCADE"
+        ),
+    )
+    op.create_index("ix_image_properties_name_value", "image_properties", ["name", "value"])
+
+
+def _image_tags() -> None:
+    op.create_table(
+        "image_tags",
+        sa.Column("image_id", sa.Text, nullable=False),
+        sa.Column("value", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("image_id", "value", name="pk_image_tags"),
+        sa.ForeignKeyConstraint(
+            ["image_id"], ["images.id"], name="fk_image_tags_image_id", ondelete="CASCADE"
+        ),
+    )
+    op.create_index("ix_image_tags_value", "image_tags", ["value"])
