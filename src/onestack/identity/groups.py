@@ -129,7 +129,7 @@ def create(ctx: Context, body: GroupCreate) -> GroupView:
         domain_id=domain_id,
         name=body.name.strip(),
         description=body.description or "",
-        extra=_stored(body.extra),
+        extra=body.extra,
     )
     ctx.session.add(record)
     refuse_duplicate(ctx.session, "group", record.name)
@@ -154,7 +154,7 @@ def update(ctx: Context, group_id: str, body: GroupUpdate) -> GroupView:
         record.name = body.name.strip()
     if body.description is not UNSET:
         record.description = body.description or ""
-    record.extra = {**record.extra, **_stored(body.extra)}
+    record.extra = {**record.extra, **body.extra}
     refuse_duplicate(ctx.session, "group", record.name)
     events.emit(ctx.session, "group.updated", group_id)
     return view(ctx, record)
@@ -276,7 +276,3 @@ def _membership(ctx: Context, group_id: str, user_id: str) -> MembershipRecord:
 def _emit_membership(ctx: Context, what: str, group_id: str, user_id: str) -> None:
     name = f"group.membership.{what}"
     events.emit(ctx.session, name, user_id, group=group_id, operation=what)
-
-
-def _stored(extra: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in extra.items() if name not in ("id", "links")}

@@ -128,7 +128,7 @@ def create(ctx: Context, body: CredentialCreate) -> CredentialView:
         project_id=body.project_id,
         type=EC2 if is_ec2(body.type) else body.type,
         encrypted_blob=ctx.cloud.get(CredentialKeys).encrypt(blob),
-        extra=_stored(body.extra),
+        extra=body.extra,
     )
     ctx.session.add(record)
     ctx.session.flush()
@@ -164,7 +164,7 @@ def update(ctx: Context, credential_id: str, body: CredentialUpdate) -> Credenti
         record.type = EC2
         if record.project_id is None:
             raise NoProject
-    record.extra = {**record.extra, **_stored(body.extra)}
+    record.extra = {**record.extra, **body.extra}
     ctx.session.flush()
     events.emit(ctx.session, "credential.updated", record.id)
     return view(ctx, record)
@@ -239,7 +239,3 @@ def _change_blob(ctx: Context, record: CredentialRecord, body: CredentialUpdate)
         raise LenderFixed(name="user_id")
     if body.blob is not UNSET:
         record.encrypted_blob = ctx.cloud.get(CredentialKeys).encrypt(blob)
-
-
-def _stored(extra: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in extra.items() if name not in ("id", "links")}

@@ -109,7 +109,7 @@ def create(ctx: Context, body: RoleCreate) -> RoleView:
         domain_id=body.domain_id or "",
         description=body.description,
         options=merged(body.options),
-        extra=_kept(body.extra),
+        extra=body.extra,
     )
     _allow(ctx, record, CREATE_OF_DOMAIN)
     if body.domain_id is not None:
@@ -143,7 +143,7 @@ def update(ctx: Context, role_id: str, body: RoleUpdate) -> RoleView:
     if body.description is not UNSET:
         record.description = body.description
     record.options = merged(body.options, record.options)
-    record.extra = {**record.extra, **_kept(body.extra)}
+    record.extra = {**record.extra, **body.extra}
     refuse_duplicate(ctx.session, "role", record.name)
     events.emit(ctx.session, "role.updated", role_id)
     return view(ctx, record)
@@ -173,8 +173,3 @@ def view(ctx: Context, record: RoleRecord) -> RoleView:
 
 def _allow(ctx: Context, record: RoleRecord, of_domain: Rule) -> None:
     ctx.allow(rule=of_domain if record.domain_id else None, role=subject(record))
-
-
-def _kept(extra: dict[str, Any]) -> dict[str, Any]:
-    """The undeclared attributes that are the client's own to set."""
-    return {name: value for name, value in extra.items() if name not in ("id", "links")}
