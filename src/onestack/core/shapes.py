@@ -232,7 +232,12 @@ def _collect_edges(shape: Any, found: set[Version], seen: set[Any]) -> None:
 
 def gather_extras(shape: type[Struct], extra: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """The attributes of a JSON object, with those the shape does not declare under `extra`."""
-    names = {each.encode_name for each in msgspec.structs.fields(shape)} - {extra}
+    names = _declared(shape) - {extra}
     known = {key: value for key, value in given.items() if key in names}
     known[extra] = {key: value for key, value in given.items() if key not in names}
     return known
+
+
+@cache
+def _declared(shape: type[Struct]) -> frozenset[str]:
+    return frozenset(each.encode_name for each in msgspec.structs.fields(shape))

@@ -28,6 +28,7 @@ class ClearAway(Flow[None]):
 
     @step()
     def forget_dead_uploads(self) -> Next:
+        self.after = ""  # what the last run remembered is kept
         silent = clock.now() - dt.timedelta(seconds=SILENT_S)
         dead = select(ImageRecord).where(
             ImageRecord.status == "saving", ImageRecord.upload_seen_at < silent

@@ -15,7 +15,7 @@ from onestack.image import rules
 from onestack.image.images import access
 from onestack.image.images.attributes import ImageBody, checked_properties, checked_tags
 from onestack.image.images.events import payload
-from onestack.image.images.record import ImageRecord, keep_properties, keep_tags
+from onestack.image.images.record import ImageRecord, add_properties, add_tags
 from onestack.image.images.view import ImageView, view
 from onestack.image.settings import ImageSettings
 from onestack.image.store import StoreSlot
@@ -47,8 +47,8 @@ def create(ctx: Context, body: ImageBody) -> ImageView:
     except IntegrityError:
         ctx.session.rollback()
         raise Exists(image_id=record.id) from None
-    keep_tags(ctx.session, record.id, tags)
-    keep_properties(ctx.session, record.id, properties)
+    add_tags(ctx.session, record.id, tags)
+    add_properties(ctx.session, record.id, properties)
     event.emit(ctx.session, "image.create", payload(record), owner, record.id)
     return view(record, tags, properties, ctx.cloud.get(StoreSlot).store.name)
 

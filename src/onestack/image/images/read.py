@@ -1,6 +1,9 @@
 """List images, and show one."""
 
+from functools import partial
+
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from onestack.core.api import Operations, Page
 from onestack.core.context import Context
@@ -26,6 +29,24 @@ class BadMarker(BadRequest):
 def index(ctx: Context, query: ImageQuery) -> Page[ImageView]:
     """List the images that the caller's project has, shares, or sees like everybody."""
     ctx.allow({"project_id": ctx.caller.project_id})
+    limit = PAGE_DEFAULT if query.limit is None else min(query.limit, PAGE_MAX)
+    if limit == 0:
+        return Page([])
+    # Whose list it is and what was asked decide it, as long as no image changes.
+    asked = (ctx.caller.project_id, access.is_admin(ctx), ctx.request.query_string)
+    found = ctx.cloud.get(Snapshots).several(asked, partial(_find, ctx, query, limit + 1))
+    marker = found[limit - 1].record.id if len(found) > limit else None
+    return Page([each.shown for each in found[:limit]], marker)
+
+
+@api.get("/v2/images/{image_id}", rules.rule("get_image", rules.READ_SEEN))
+def show(ctx: Context, image_id: str) -> ImageView:
+    """Show an image."""
+    return access.seen(ctx, image_id).shown
+
+
+def _find(ctx: Context, query: ImageQuery, limit: int, session: Session) -> list[str]:
+    """The ids of a page, and of the image that follows it."""
     statement = select(ImageRecord.id).where(
         access.listed(ctx, query.visibility, query.member_status), *filters.conditions(query)
     )
@@ -35,17 +56,5 @@ def index(ctx: Context, query: ImageQuery) -> Page[ImageView]:
         if found is None:
             raise BadMarker(marker=query.marker[:64])
         statement = statement.where(after(found, order))
-    limit = PAGE_DEFAULT if query.limit is None else min(query.limit, PAGE_MAX)
-    if limit == 0:
-        return Page([])
     columns = [part for column, descends in order for part in sorted_by(column, descends)]
-    ids = list(ctx.session.scalars(statement.order_by(*columns).limit(limit + 1)))
-    shown = ctx.cloud.get(Snapshots).several(ids[:limit])
-    marker = ids[limit - 1] if len(ids) > limit else None
-    return Page([each.shown for each in shown], marker)
-
-
-@api.get("/v2/images/{image_id}", rules.rule("get_image", rules.READ_SEEN))
-def show(ctx: Context, image_id: str) -> ImageView:
-    """Show an image."""
-    return access.seen(ctx, image_id).shown
+    return list(session.scalars(statement.order_by(*columns).limit(limit)))

@@ -110,12 +110,22 @@ def properties_of(session: Session, image_id: str) -> dict[str, str]:
 def keep_tags(session: Session, image_id: str, tags: Iterable[str]) -> None:
     """Let an image have these tags, and no others."""
     session.execute(delete(ImageTagRecord).where(ImageTagRecord.image_id == image_id))
+    add_tags(session, image_id, tags)
+
+
+def add_tags(session: Session, image_id: str, tags: Iterable[str]) -> None:
+    """Put tags on an image that has none of them."""
     session.add_all(ImageTagRecord(image_id=image_id, value=each) for each in sorted(set(tags)))
 
 
 def keep_properties(session: Session, image_id: str, properties: Mapping[str, str]) -> None:
     """Let an image have these properties, and no others."""
     session.execute(delete(ImagePropertyRecord).where(ImagePropertyRecord.image_id == image_id))
+    add_properties(session, image_id, properties)
+
+
+def add_properties(session: Session, image_id: str, properties: Mapping[str, str]) -> None:
+    """Say more of an image that has none of these properties."""
     session.add_all(
         ImagePropertyRecord(image_id=image_id, name=name, value=value)
         for name, value in sorted(properties.items())
