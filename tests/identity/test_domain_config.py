@@ -3,9 +3,12 @@
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
+from sqlalchemy import update
 
 from onestack.core.db import Database
-from onestack.identity.domain_config import settings_for
+from onestack.identity.credential_keys import BlobUnreadable, CredentialKeys
+from onestack.identity.domain_options import DomainConfigRecord, settings_for
 from tests.cloud import As, Local
 from tests.identity.places import make_domain
 
@@ -27,6 +30,13 @@ def path(local: Local, request: pytest.FixtureRequest) -> str:
     """The configuration of a domain of the test's own."""
     name = f"c-{request.node.name}"[-64:]
     return f"/domains/{make_domain(local, name)['id']}/config"
+
+
+def told(local: Local, path: str) -> dict[str, Any]:
+    """What those hear who reach the domain's users."""
+    keys = local.cloud.get(CredentialKeys)
+    with local.cloud.get(Database).transaction(write=False) as session:
+        return settings_for(session, keys, path.split("/")[2])
 
 
 def test_a_configuration_lives(local: Local, path: str) -> None:
@@ -82,16 +92,37 @@ def test_secrets_are_kept_and_never_shown(local: Local, path: str) -> None:
     assert answer.status == 200
     assert b"canary" not in answer.content
     assert admin.get("/domains/config/ldap/password/default", status=403)
-    with local.cloud.get(Database).transaction(write=False) as session:
-        settings = settings_for(session, path.split("/")[2])
+    settings = told(local, path)
     assert settings["ldap"] == {**LDAP, "url": "ldap://reader:canary-secret@directory:389/"}
     change = {"config": {"password": "canary-two"}}
     assert b"canary" not in admin.ask("PATCH", f"{path}/ldap/password", change).content
-    with local.cloud.get(Database).transaction(write=False) as session:
-        settings = settings_for(session, path.split("/")[2])
+    settings = told(local, path)
     assert settings["ldap"]["url"] == "ldap://reader:canary-two@directory:389/"
     admin.delete(f"{path}/ldap/password")
     admin.delete(f"{path}/ldap/password", status=404)
+    assert "password" not in told(local, path)["ldap"]
+
+
+@pytest.mark.parametrize("password", ["", 7, None, "a%(password)sb", "\u00fc \U0001f511", ["x"]])
+def test_a_secret_is_told_as_it_was_given(local: Local, path: str, password: Any) -> None:
+    local.admin.put(path, {"config": {"ldap": {"password": password}}}, status=201)
+    assert told(local, path) == {"ldap": {"password": password}}
+
+
+def test_a_secret_whose_key_is_lost_can_be_replaced(local: Local, path: str) -> None:
+    local.admin.put(path, {"config": {"ldap": LDAP}}, status=201)
+    lost = {"encrypted": Fernet(Fernet.generate_key()).encrypt(b"lost").decode()}
+    secret = (
+        DomainConfigRecord.domain_id == path.split("/")[2],
+        DomainConfigRecord.option == "password",
+    )
+    with local.cloud.get(Database).transaction() as session:
+        session.execute(update(DomainConfigRecord).where(*secret).values(value=lost))
+    assert local.admin.get(path)["config"] == {"ldap": SHOWN}
+    with pytest.raises(BlobUnreadable):
+        told(local, path)
+    local.admin.patch(path, {"config": {"ldap": {"password": "found"}}})
+    assert told(local, path)["ldap"]["password"] == "found"
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,9 @@ from onestack.core.db import Database
 from onestack.core.engine import Engine
 from onestack.core.flow_record import FlowRecord
 from onestack.identity import key_rotation
+from onestack.identity.credential_keys import CredentialKeys
 from onestack.identity.credentials.record import CredentialRecord
+from onestack.identity.domain_options import DomainConfigRecord, settings_for
 from onestack.identity.key_rotation import (
     SECRETS,
     SecretsUnreadable,
@@ -106,13 +108,16 @@ class Keeper:
         self.waiting = Consumer(local)
         self.waiting.take(self.waiting.request(person.project))
         self.verifier = authorize(person.me, self.waiting.token["oauth_token"], "member")
+        ldap = {"url": "ldap://127.0.0.1:1", "password": "kept"}
+        local.admin.put("/domains/default/config", {"config": {"ldap": ldap}}, status=201)
 
     def rotate(self) -> int:
         return rotate_credential_keys(self.database, IdentitySettings(), self.keys)
 
     def secrets(self) -> list[str]:
+        option = select(DomainConfigRecord.value).where(DomainConfigRecord.option == "password")
         with self.database.transaction(write=False) as session:
-            return [
+            return [session.scalars(option).one()["encrypted"]] + [
                 each for column in SECRETS
                 for each in session.scalars(select(column).where(column.is_not(None)))
             ]  # fmt: skip
@@ -122,6 +127,9 @@ class Keeper:
         shown = self.local.admin.get(f"/credentials/{self.credential}")["credential"]
         assert shown["blob"] == self.blob
         self.acting.acting.get("/auth/projects")
+        keys = self.local.cloud.get(CredentialKeys)
+        with self.database.transaction(write=False) as session:
+            assert settings_for(session, keys, "default")["ldap"]["password"] == "kept"
 
 
 @pytest.fixture
@@ -131,7 +139,7 @@ def keeper(fresh: Local) -> Keeper:
 
 def test_every_secret_gets_the_new_key(keeper: Keeper, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(key_rotation, "BATCH", 1)
-    assert keeper.rotate() == len(keeper.secrets()) == 6
+    assert keeper.rotate() == len(keeper.secrets()) == 7
     assert numbers(keeper.folder) == {0, 1, 2}
     primary = Fernet((keeper.folder / "2").read_bytes())
     assert all(primary.decrypt(each) for each in keeper.secrets())
@@ -207,6 +215,26 @@ def test_no_key_goes_while_a_secret_fits_none(keeper: Keeper) -> None:
         with pytest.raises(SecretsUnreadable, match="1 secrets fit no key, of credentials 000"):
             keeper.rotate()
     assert numbers(keeper.folder) == {0, 1, 2, 3, 4}
+    keeper.check()
+
+
+def test_no_key_goes_while_a_directorys_password_fits_none(keeper: Keeper) -> None:
+    lost = {"encrypted": Fernet(Fernet.generate_key()).encrypt(b"lost").decode()}
+    password = update(DomainConfigRecord).where(DomainConfigRecord.option == "password")
+    with keeper.database.transaction() as session:
+        session.execute(password.values(value=lost))
+    for _ in range(3):
+        with pytest.raises(SecretsUnreadable, match="1 secrets fit no key, of domain_config def"):
+            keeper.rotate()
+    assert numbers(keeper.folder) == {0, 1, 2, 3, 4}
+
+
+def test_a_secret_that_was_stored_readable_is_encrypted(keeper: Keeper) -> None:
+    password = update(DomainConfigRecord).where(DomainConfigRecord.option == "password")
+    with keeper.database.transaction() as session:
+        session.execute(password.values(value={"value": "kept"}))
+    keeper.check()
+    assert keeper.rotate() == len(keeper.secrets())
     keeper.check()
 
 

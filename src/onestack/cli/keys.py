@@ -41,7 +41,8 @@ def rotate(data: Path | None, credential: bool) -> None:
     """Encrypt new tokens with a new key; tokens of the keys kept stay valid.
 
     With --credential, what is secret in the database is encrypted with a new key: credentials,
-    and the secrets of OAuth. A running cloud takes new keys over by itself.
+    the secrets of OAuth, and passwords for directories. A running cloud takes new keys over by
+    itself.
     """
     folder = _with_keys(data)
     from onestack.identity import IdentitySettings
