@@ -167,7 +167,8 @@ class Database:
 
 
 def _sqlite_engine(url: str, durable: bool) -> Engine:
-    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
+    connecting = {"timeout": BUSY_TIMEOUT_S}
+    engine = create_engine(url, connect_args=connecting, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def prepare(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
@@ -188,7 +189,10 @@ def _sqlite_engine(url: str, durable: bool) -> Engine:
 def _postgres_engine(url: str, pool_size: int) -> Engine:
     if url.startswith("postgresql://"):
         url = url.replace("postgresql://", "postgresql+psycopg://", 1)
-    return create_engine(url, pool_size=pool_size, max_overflow=2 * pool_size, pool_pre_ping=True)
+    return create_engine(
+        url, pool_size=pool_size, max_overflow=2 * pool_size, pool_pre_ping=True,
+        hide_parameters=True,
+    )  # fmt: skip
 
 
 def _note(statement: str) -> None:

@@ -45,7 +45,7 @@ from typing import (
 import msgspec
 from sqlalchemy.orm import Session
 
-from onestack.core import clock, event, flow_record, trace
+from onestack.core import clock, event, flow_record, log, trace
 from onestack.core.errors import ApiError
 from onestack.core.flow_record import FlowBusy, FlowRecord
 
@@ -124,7 +124,8 @@ class Failure(Exception):
         if isinstance(error, Failure):
             return error
         status = error.status if isinstance(error, ApiError) and error.status < 500 else None
-        return cls(getattr(error, "type", type(error).__name__), str(error)[:2000], step, status)
+        name = getattr(error, "type", type(error).__name__)
+        return cls(name, log.said(error)[:2000], step, status)
 
     def to_row(self) -> dict[str, Any]:
         return {"error": self.error, "text": self.text, "step": self.step, "status": self.status}

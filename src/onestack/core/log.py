@@ -79,8 +79,15 @@ def exception(message: str, problem: BaseException, **fields: Any) -> None:
     """An error with where it came from; values of variables stay out of it."""
     frames = traceback.extract_tb(problem.__traceback__)
     where = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames[-12:]]
-    write("error", message, error=type(problem).__name__, text=str(problem)[:500], where=where,
+    write("error", message, error=type(problem).__name__, text=said(problem)[:500], where=where,
           **fields)  # fmt: skip
+
+
+def said(problem: BaseException) -> str:
+    """An exception's text; of a database's only the first line, for the rest may quote rows, and
+    secrets with them."""
+    is_of_database = type(problem).__module__.startswith(("sqlalchemy.", "psycopg."))
+    return str(problem).partition("\n")[0] if is_of_database else str(problem)
 
 
 def access(

@@ -1,9 +1,10 @@
 """Flows that fail: tries and pauses, deadlines, leases that end, and orders that come too late."""
 
 import itertools
+import json
 
 import pytest
-from sqlalchemy import delete
+from sqlalchemy import delete, insert
 
 from onestack.core import clock
 from onestack.core.db import Database
@@ -11,6 +12,7 @@ from onestack.core.engine import Engine
 from onestack.core.errors import Conflict
 from onestack.core.fence import Fence, Gate, Superseded
 from onestack.core.flow import Failure, Flow, Next, Sleep, step
+from tests.core.conftest import Logged
 from tests.core.flow.stage import Agents, Answering, Walk, events, machine, rows, settle, start
 from tests.simulator.toys import Machine
 
@@ -64,6 +66,30 @@ def test_a_poison_step_fails_after_its_tries_with_growing_pauses(
     assert events(database)[-1] == (
         "toy.poison.error", {"id": "m", "error": "ValueError", "text": "bitter"},
     )  # fmt: skip
+
+
+def test_what_a_database_refuses_is_told_without_the_rows(
+    database: Database, time: clock.Simulated, logged: Logged
+) -> None:
+    class Careless(Flow[Machine]):
+        event = "toy.careless"
+        tries_max = 1
+
+        @step()
+        def write(self) -> Next:
+            row = {"id": "other", "status": None, "host": "tell-nobody", "boots": 0}
+            self.session.execute(insert(Machine).values(**row))
+            return None
+
+    engine = Engine(database, Agents(), [Careless])
+    start(database, Careless)
+    settle(engine, time)
+    name, payload = events(database)[-1]
+    assert (name, payload["error"]) == ("toy.careless.error", "IntegrityError")
+    assert "status" in payload["text"]
+    assert "tell-nobody" not in json.dumps(payload)
+    assert "a step failed" in json.dumps(logged())
+    assert "tell-nobody" not in json.dumps(logged())
 
 
 def test_an_error_of_the_client_is_not_tried_again(
