@@ -231,7 +231,8 @@ def _title(user: str) -> str:
 
 def _three_things(folder: Folder, names: tuple[str, str] | None) -> list[str]:
     program = program_name()
-    if shutil.which("openstack") is None:
+    client = _client()
+    if client is None:
         return [
             f"{program} status{folder.option}",
             f"{program} logs --follow{folder.option}",
@@ -240,10 +241,18 @@ def _three_things(folder: Folder, names: tuple[str, str] | None) -> list[str]:
     client_file = "" if names else f"OS_CLIENT_CONFIG_FILE={shlex.quote(str(folder.clouds))} "
     member, admin = names or clouds_yaml.DEFAULT_NAMES
     return [
-        f"{client_file}openstack --os-cloud {member} token issue",
-        f"{client_file}openstack --os-cloud {admin} user list",
+        f"{client_file}{client} --os-cloud {member} token issue",
+        f"{client_file}{client} --os-cloud {admin} user list",
         f"{program} status{folder.option}",
     ]
+
+
+def _client() -> str | None:
+    """How to call the openstack client: the one beside this program, or that of the path."""
+    beside = Path(program_name()).with_name("openstack")
+    if "/" in program_name() and beside.exists():
+        return str(beside)
+    return "openstack" if shutil.which("openstack") else None
 
 
 def _facts(
