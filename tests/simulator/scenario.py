@@ -1,10 +1,12 @@
 """A scenario: what is asked of a cloud, and what must be true in the end, whatever goes wrong."""
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy.orm import Session
 
+from onestack.core.db import Record
 from onestack.core.flow import Flow
 
 
@@ -17,14 +19,19 @@ class Scenario:
 
     flows: Iterable[type[Flow[Any]]]
     can_be_interrupted = False
+    runs = 0  # periodic flows never end: all is at rest when each of them ran so often
+    records: Iterable[type[Record]] = ()  # what it keeps in tables of the package
+    folder: Path | None = None  # where its files are; something may go wrong at each change of one
+
+    def prepare(self, session: Session) -> None:
+        """What is there before anything happens, and before anything goes wrong."""
 
     def agents(self) -> Mapping[str, object]:
         """Fresh agents, by their address."""
         return {}
 
     def begin(self, session: Session) -> None:
-        """What a user asks first."""
-        raise NotImplementedError
+        """What a user asks first, if anybody asks for anything."""
 
     def interrupt(self, session: Session) -> None:
         """What another user asks, at any moment after that."""

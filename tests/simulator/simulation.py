@@ -96,7 +96,7 @@ def simulate(ground: Ground, scenario: Scenario, seed: int) -> None:
     with _told(f"ONESTACK_SEED={seed}"), clock.use(clock.Simulated(seed)) as time:
         assert isinstance(time, clock.Simulated)
         world = World(ground, scenario, time)
-        clocks = [time, Skewed(time, chance.uniform(-SKEW_S, SKEW_S))]
+        clocks: list[clock.Source] = [time, Skewed(time, chance.uniform(-SKEW_S, SKEW_S))]
         try:
             arrange(world)
             world.request(scenario.begin)

@@ -13,13 +13,6 @@ from onestack.core import log
 from onestack.core.db import Database, Record
 from onestack.core.engine import Engine
 from onestack.core.flow_record import FlowLockRecord, FlowRecord
-from tests.servers.fixtures import (  # noqa: F401 - fixtures
-    database_schema,
-    database_url,
-    postgres,
-    postgres_databases,
-    sqlite_databases,
-)
 from tests.simulator.toys import FLOWS, CreateMachine, DeleteMachine, Disk, Host, Machine, Toy
 
 MACHINES = 12
@@ -36,7 +29,7 @@ class Hosts:
 
 
 @pytest.fixture
-def database(database_url: str) -> Iterator[Database]:  # noqa: F811
+def database(database_url: str) -> Iterator[Database]:
     found = Database(database_url, pool_size=10, durable=False)
     Record.metadata.create_all(found.engine)
     Toy.metadata.create_all(found.engine)

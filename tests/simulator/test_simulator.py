@@ -7,13 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.servers.fixtures import (  # noqa: F401 - fixtures
-    DATABASE,
-    database_schema,
-    postgres,
-    postgres_databases,
-    sqlite_databases,
-)
+from tests.servers.databases import PostgresDatabases, SqliteDatabases
 from tests.simulator import simulation
 from tests.simulator.scenario import Scenario
 from tests.simulator.scenarios import SCENARIOS
@@ -25,8 +19,7 @@ each_scenario = pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda each: 
 
 
 @pytest.fixture(scope="module")
-def ground(request: pytest.FixtureRequest) -> Iterator[Ground]:
-    databases = request.getfixturevalue(f"{DATABASE.removesuffix('ql')}_databases")
+def ground(databases: SqliteDatabases | PostgresDatabases) -> Iterator[Ground]:
     with databases.fresh() as url:
         found = Ground(url)
         yield found
@@ -38,7 +31,11 @@ def test_every_crash_point(ground: Ground, scenario: Scenario) -> None:
     assert simulation.every_crash_point(ground, scenario) > 20
 
 
-@each_scenario
+@pytest.mark.parametrize(
+    "scenario",
+    [each for each in SCENARIOS if each.agents()],
+    ids=lambda each: type(each).__name__,
+)
 def test_every_lost_message(ground: Ground, scenario: Scenario) -> None:
     assert simulation.every_lost_message(ground, scenario) > 0
 

@@ -2,11 +2,14 @@
 
 import datetime as dt
 import json
+import os
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import Context
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import delete, event, func, select
@@ -24,7 +27,11 @@ from tests.simulator.toys import Toy
 TURNS_MAX = 2000
 CALL_TIMEOUT_S = 20.0
 LEASE_S = 30.0
-QUIET = frozenset({"committed", "call", "called"})  # at these points no transaction is open
+CLOCKS_APART_S = 60.0
+FILE_CHANGES = frozenset({"open", "os.rename", "os.remove"})
+ENDS = frozenset({"start", "end", "error"})
+# At these points no transaction is open.
+QUIET = frozenset({"committed", "taken", "call", "called"})
 
 
 class Killed(BaseException):
@@ -44,7 +51,8 @@ class Message:
 
 
 class Ground:
-    """A database that tells of each statement and commit, used by one world after the other."""
+    """A database that tells of each statement and commit, and files that tell of each change;
+    used by one world after the other."""
 
     def __init__(self, url: str) -> None:
         self.database = Database(url, durable=False)
@@ -54,17 +62,22 @@ class Ground:
         event.listen(self.database.engine, "before_cursor_execute", self._statement)
         event.listen(self.database.engine, "commit", self._commit)
         event.listen(Session, "after_commit", self._committed)
+        sys.addaudithook(self._file)
 
     def close(self) -> None:
         event.remove(Session, "after_commit", self._committed)
         self.database.close()
 
-    def clear(self) -> None:
+    def prepare(self, scenario: Scenario) -> None:
+        """Leave nothing but what is there when the scenario begins."""
         self.world = None
-        kinds = [EventRecord, SubscriberRecord, FlowLockRecord, FlowRecord]
+        kinds: list[Any] = [
+            EventRecord, SubscriberRecord, FlowLockRecord, FlowRecord, *scenario.records,
+        ]  # fmt: skip
         with self.database.transaction() as session:
             for table in [*(k.__table__ for k in kinds), *Toy.metadata.tables.values()]:
                 session.execute(delete(table))
+            scenario.prepare(session)
 
     def _statement(self, _connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
         if self.world is not None and not statement.startswith("BEGIN"):
@@ -77,6 +90,16 @@ class Ground:
     def _committed(self, session: Session) -> None:
         if self.world is not None and session.bind is self.database.engine:
             self.world.point("committed")
+
+    def _file(self, what: str, arguments: tuple[Any, ...]) -> None:
+        if self.world is None or what not in FILE_CHANGES:
+            return
+        path, folder = arguments[0], self.world.scenario.folder
+        is_reading = what == "open" and arguments[2] & os.O_ACCMODE == os.O_RDONLY
+        if folder is None or is_reading or not isinstance(path, str | Path):
+            return
+        if Path(path).is_relative_to(folder):
+            self.world.point("file")
 
 
 class Skewed:
@@ -91,12 +114,26 @@ class Skewed:
         return self.true.now() + self.offset
 
 
+class Watched(Engine):
+    """An engine that may stand still before a step that it has leased."""
+
+    def take(self) -> FlowRecord | None:
+        found = super().take()
+        if found is not None:
+            assert isinstance(self.agents, World)
+            self.agents.point("taken")
+        return found
+
+
 class World:
     """One run of a scenario."""
 
     def __init__(self, ground: Ground, scenario: Scenario, time: clock.Simulated) -> None:
-        ground.clear()
+        ground.prepare(scenario)
         self.ground, self.scenario, self.time = ground, scenario, time
+        self.lasting = {each.kind: each for each in scenario.flows if each.every_s is not None}
+        self.waits: dict[str, set[dt.datetime | None]] = {each: set() for each in self.lasting}
+        self.is_prepared = False
         self.database = ground.database
         self.agents = scenario.agents()
         self.points = 0
@@ -168,7 +205,7 @@ class World:
 
     def engine(self) -> Engine:
         """The engine of a process that just started."""
-        return Engine(self.database, self, self.scenario.flows, lease_s=LEASE_S)
+        return Watched(self.database, self, self.scenario.flows, lease_s=LEASE_S)
 
     def request(self, what: Callable[[Session], None]) -> None:
         """What a client asks, again and again until it hears that it was done."""
@@ -208,9 +245,13 @@ class World:
     def _turn(self) -> bool:
         engine = self.engine()
         try:
+            if not self.is_prepared:
+                engine.prepare()
+                self.is_prepared = True
             if engine.run_one():
                 return True
         except Killed:
+            self.is_prepared = False  # another process starts
             return True
         with self.undisturbed():
             due_at = engine.next_due()
@@ -221,10 +262,20 @@ class World:
         return True
 
     def _is_at_rest(self) -> bool:
-        lasting = [each.kind for each in self.scenario.flows if each.every_s is not None]
+        """Whether flows have ended, and periodic ones ran often enough and wait."""
         with self.undisturbed(), self.database.transaction(write=False) as session:
-            left = select(func.count()).where(FlowRecord.kind.not_in(lasting))
-            return session.scalar(left) == 0
+            rows = list(session.scalars(select(FlowRecord)))
+            waiting = [row for row in rows if self._waits_for_next_run(row)]
+        for row in waiting:
+            self.waits[row.kind].add(row.due_at)
+        # Each run ends with another moment to wait for; there was one before the first, too.
+        has_run = all(len(moments) > self.scenario.runs for moments in self.waits.values())
+        return has_run and len(waiting) == len(rows)
+
+    def _waits_for_next_run(self, row: FlowRecord) -> bool:
+        kind = self.lasting.get(row.kind)
+        is_under_way = row.tries > 0 or row.errand is not None or row.failure is not None
+        return kind is not None and row.step == kind.steps[0] and not is_under_way
 
     def _rows(self) -> list[Any]:
         with self.undisturbed(), self.database.transaction(write=False) as session:
@@ -244,10 +295,22 @@ class World:
                 flows = set(session.scalars(select(FlowRecord.id)))
                 locks = set(session.scalars(select(FlowLockRecord.flow_id)))
                 assert locks == flows, "a lock outlived its flow, or a flow has none"
+                self._check_lasting(session)
                 assert len(heard) == session.scalar(select(func.count(EventRecord.id)))
                 self.scenario.check(session, self.agents, was_interrupted=self.was_interrupted)
         started, ended = Counter[Any](), Counter[Any]()
         for each in heard:
             name, _, what = each.name.rpartition(".")
-            (started if what == "start" else ended)[name, each.resource] += 1
+            if what in ENDS:
+                (started if what == "start" else ended)[name, each.resource] += 1
         assert started == ended, "each start has one end or one error"
+
+    def _check_lasting(self, session: Session) -> None:
+        """Each periodic flow is there once, ran not long ago, and runs again."""
+        rows = session.execute(select(FlowRecord.kind, FlowRecord.due_at)).all()
+        assert sorted(kind for kind, _ in rows) == sorted(self.lasting)
+        for kind, due_at in rows:
+            assert due_at is not None
+            wait_s = (due_at - self.time.now()).total_seconds()
+            every_s = self.lasting[kind].every_s or 0.0
+            assert -CLOCKS_APART_S < wait_s < every_s + CLOCKS_APART_S, (kind, wait_s)

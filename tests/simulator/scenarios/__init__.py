@@ -8,7 +8,14 @@ from tests.simulator.scenarios.toy import (
     Delete,
     DeleteDiskOfBuild,
 )  # fmt: skip
+from tests.simulator.scenarios.upkeep import (
+    ClearStoreAway,
+    ForgetEvents,
+    ForgetRevocations,
+    RotateKeys,
+)  # fmt: skip
 
 SCENARIOS: list[Scenario] = [
     Build(), BuildElsewhere(), Delete(), BuildThenDelete(), DeleteDiskOfBuild(),
+    ForgetEvents(), ForgetRevocations(), RotateKeys(), ClearStoreAway(),
 ]  # fmt: skip
