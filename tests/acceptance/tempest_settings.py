@@ -38,6 +38,7 @@ def discover(cloud: Cloud) -> Settings:
         found["compute"] = _compute(cloud)
     if available["glance"] == "True":
         found.setdefault("compute", {}).update(_images(cloud))
+        found["image-feature-enabled"] = _image_features(cloud)
     if available["neutron"] == "True":
         found["network"], found["network-feature-enabled"] = _network(cloud)
     if available["cinder"] == "True":
@@ -219,6 +220,22 @@ def _images(cloud: Cloud) -> dict[str, str]:
     images = [each["id"] for each in answer.document()["images"]]
     # The alternative image may be the same one: the tests that need two say so.
     return {"image_ref": images[0], "image_ref_alt": images[-1]} if images else {}
+
+
+def _image_features(cloud: Cloud) -> dict[str, str]:
+    """Whether images are imported, and whether data that is not what it claims is refused."""
+    url = str(cloud.endpoint("image"))
+    url = url if url.endswith("/v2") else url + "/v2"
+    body = {"name": "tempest-probe", "disk_format": "qcow2", "container_format": "bare"}
+    made = cloud.request("POST", f"{url}/images", body, expected=(201,)).document()
+    path = f"{url}/images/{made['id']}"
+    kind = {"Content-Type": "application/octet-stream"}
+    enforced = cloud.request("PUT", f"{path}/file", {}, kind).status == 400
+    cloud.request("DELETE", path, expected=(204,))
+    return {
+        "import_image": str(cloud.request("GET", f"{url}/info/import").status == 200),
+        "image_format_enforcement": str(enforced),
+    }
 
 
 def _network(cloud: Cloud) -> tuple[dict[str, str], dict[str, str]]:

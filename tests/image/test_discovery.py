@@ -47,3 +47,9 @@ def test_errors_look_like_glances(local: Local) -> None:
     assert answer.body == {
         "message": "No image found with ID nothing", "code": "404 Not Found", "title": "Not Found"
     }  # fmt: skip
+
+
+def test_an_image_without_an_id_is_not_there(local: Local) -> None:
+    demo = actors.demo(local)
+    demo.get("/images/", status=404)
+    demo.delete("/images/", status=404)

@@ -243,6 +243,7 @@ class Service:
     microversions: Microversions | None = None
     topic: str | None = None  # the revision that every change of this service's rows bumps
     shared_rules: Mapping[str, str] = field(default_factory=dict)
+    takes_last_slash: bool = True  # whether /things/ is /things, or the thing without a name
 
     @cached_property
     def operations(self) -> list[Operation]:

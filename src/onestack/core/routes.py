@@ -47,7 +47,7 @@ class Routes:
             service = node.service or service
         values: list[str] = []
         found = _descend(self._root, segments, 0, values)
-        if found is None:
+        if found is None or (service is not None and _lacks_name(service, path)):
             return service, {}, {}
         names = next(iter(found.by_method.values())).parameter_names
         return service, found.by_method, dict(zip(names, values, strict=True))
@@ -61,6 +61,13 @@ class Routes:
             else:
                 node = node.children.setdefault(segment, _Node())
         return node
+
+
+def _lacks_name(service: Service, path: str) -> bool:
+    """Whether a path ends where a name should be, for a service that makes a difference of it."""
+    if service.takes_last_slash or not path.endswith("/"):
+        return False
+    return path.rstrip("/") != service.root
 
 
 def _segments(path: str) -> list[str]:

@@ -3,6 +3,7 @@
 from onestack.core.api import Service
 from onestack.image import discovery, members, schemas, stores, tags
 from onestack.image.images import create, deactivate, delete, download, read, update, upload
+from onestack.image.images.record import TOPIC
 from onestack.image.rules import JUDGED_TOO, SHARED
 from onestack.image.settings import ImageSettings
 from onestack.image.store import StoreUpkeep
@@ -17,6 +18,8 @@ SERVICE = Service(
     root=ROOT,
     version="2.16",
     style=ImageStyle(),
+    topic=TOPIC,
+    takes_last_slash=False,
     shared_rules=SHARED | {rule.name: rule.check for rule in JUDGED_TOO},
     nouns=(
         discovery.api,

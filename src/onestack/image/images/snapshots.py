@@ -1,7 +1,7 @@
 """Images as they are read: what was read once is good until any image changes."""
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, cast
 
 import msgspec
@@ -19,7 +19,7 @@ from onestack.image.images.record import (
 )
 from onestack.image.images.view import ImageView, flat, view
 
-IMAGES_HELD_MAX, LISTS_HELD_MAX = 20_000, 500
+HELD_MAX = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +36,6 @@ class Snapshot:
         return cast(ImageView, self.content)
 
 
-Listed = tuple[Snapshot, ...]
-
-
 def _of(column: Any, *columns: Any) -> Select[Any]:
     return select(column, *columns).where(column.in_(bindparam("ids", expanding=True)))
 
@@ -50,53 +47,37 @@ _MEMBERS = _of(ImageMemberRecord.image_id, ImageMemberRecord.member)
 _PROPERTIES = _of(ImagePropertyRecord.image_id, ImagePropertyRecord.name, ImagePropertyRecord.value)
 
 
-@dataclass(frozen=True, slots=True)
-class _Held:
-    """What was read at one revision."""
-
-    revision: int
-    images: dict[str, Snapshot] = field(default_factory=dict)
-    lists: dict[Hashable, Listed] = field(default_factory=dict)
-
-    @property
-    def is_full(self) -> bool:
-        return len(self.images) > IMAGES_HELD_MAX or len(self.lists) > LISTS_HELD_MAX
-
-
 class Snapshots:
     """Reads images, and remembers them under the revision that was true before the reading."""
 
     def __init__(self, database: Database, store: str) -> None:
         self._database, self._store = database, store
-        self._held = _Held(-1)
+        self._held: tuple[int, dict[str, Snapshot]] = (-1, {})
 
     def get(self, image_id: str) -> Snapshot:
         """One image."""
-        held = self._current().images
+        _, held = self._current()
         found = held.get(image_id) or self._load([image_id], held).get(image_id)
         if found is None:
             raise ImageNotFound(image_id=image_id[:64])
         return found
 
-    def several(self, asked: Hashable, find: Callable[[Session], list[str]]) -> Listed:
-        """The images whose ids are found; what `asked` names must decide alone which they are."""
-        held = self._current()
-        known = held.lists.get(asked)
-        if known is not None:
-            return known
+    def several(self, find: Callable[[Session], list[str]]) -> list[Snapshot]:
+        """The images whose ids are found, as they were when these were."""
+        revision, held = self._current()
         with self._database.transaction(write=False) as session:
             ids = find(session)
-        missing = [each for each in ids if each not in held.images]
-        loaded = self._load(missing, held.images) if missing else {}
-        images = (held.images.get(each) or loaded.get(each) for each in ids)
-        return held.lists.setdefault(asked, tuple(filter(None, images)))
+            if self._database.revision(TOPIC) != revision:
+                held = self._read(session, ids)
+        missing = [each for each in ids if each not in held]
+        loaded = self._load(missing, held) if missing else held
+        return [found for each in ids if (found := held.get(each) or loaded.get(each))]
 
-    def _current(self) -> _Held:
+    def _current(self) -> tuple[int, dict[str, Snapshot]]:
         revision = self._database.revision(TOPIC)
-        held = self._held
-        if held.revision != revision or held.is_full:
-            held = self._held = _Held(revision)
-        return held
+        if self._held[0] != revision or len(self._held[1]) > HELD_MAX:
+            self._held = (revision, {})
+        return self._held
 
     def _load(self, ids: list[str], held: dict[str, Snapshot]) -> dict[str, Snapshot]:
         # In a transaction of its own: the request's may have begun before the revision was read,
