@@ -85,7 +85,7 @@ def requests(draw: st.DrawFn) -> Request:
     )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(forests(), requests())
 def test_the_search_finds_what_the_model_finds(forest: Forest, request: Request) -> None:
     found = [shape(each, request) for each in search(forest, request)]
