@@ -11,6 +11,7 @@ from typing import BinaryIO
 from onestack.image.store import DataMissing, StoreFull
 
 NAME = re.compile(r"[0-9a-f]{32}")
+UNSAFE_BYTES_MAX = 512 << 20
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -30,7 +31,7 @@ class FileStore:
         descriptor = os.open(temporary, flags, 0o600)
         try:
             with open(descriptor, "wb", buffering=0) as file:
-                size = sum(_write(file, piece) for piece in pieces)
+                size = _write_all(file, pieces)
                 os.fsync(descriptor)
             temporary.rename(self._folder / name)
             _sync(self._folder)
@@ -71,6 +72,17 @@ def _checked(name: str) -> str:
     if NAME.fullmatch(name) is None:
         raise DataMissing(name=name[:64])
     return name
+
+
+def _write_all(file: BinaryIO, pieces: Iterable[bytes]) -> int:
+    size = unsafe = 0
+    for piece in pieces:
+        unsafe += _write(file, piece)
+        if unsafe >= UNSAFE_BYTES_MAX:
+            # The last flush must not take so long that the upload seems dead.
+            os.fdatasync(file.fileno())
+            size, unsafe = size + unsafe, 0
+    return size + unsafe
 
 
 def _write(file: BinaryIO, piece: bytes) -> int:
