@@ -58,7 +58,7 @@ bench: $(VENV)/installed-dev
 
 docs: $(VENV)/installed
 	@mkdir -p build/docs
-	@for service in onestack identity; do \
+	@for service in onestack identity placement; do \
 		$(BIN)/onestack openapi $$service > build/docs/$$service.json && echo build/docs/$$service.json; done
 
 clean:
