@@ -8,13 +8,14 @@ import os
 import sys
 import time
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import cloud
 import compare
 import identity
+import image
 import processes
 import startup
 
@@ -28,6 +29,7 @@ def of_named_cloud(arguments: Namespace) -> Iterator[dict[str, Any]]:
     roots = processes.roots_of(arguments.pids)
     length = identity.Length(arguments.seconds, arguments.runs)
     yield from identity.figures(identity.requests_of(signed_in), length, roots)
+    yield from of_images(signed_in, length, roots)
 
 
 def of_own_cloud(arguments: Namespace) -> Iterator[dict[str, Any]]:
@@ -37,6 +39,16 @@ def of_own_cloud(arguments: Namespace) -> Iterator[dict[str, Any]]:
     with startup.EphemeralCloud(arguments.command) as started:
         requests = identity.requests_of(started.signed_in)
         yield from identity.figures(requests, length, [started.pid])
+        yield from of_images(started.signed_in, length, [started.pid])
+
+
+def of_images(
+    signed_in: cloud.Cloud, length: identity.Length, roots: Sequence[int]
+) -> Iterator[dict[str, Any]]:
+    """The figures of images, where the cloud has any."""
+    if signed_in.endpoint("image"):
+        with image.Images(signed_in) as images:
+            yield from image.figures(images, str(signed_in.token), length, roots)
 
 
 def main() -> int:

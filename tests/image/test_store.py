@@ -82,8 +82,9 @@ def test_names_are_no_paths(store: FileStore, name: str) -> None:
 
 def test_nobody_else_reads_the_files(store: FileStore, tmp_path: Path) -> None:
     store.put(ONE, iter([b"a"]))
-    modes = {path: path.stat().st_mode & 0o077 for path in (tmp_path / "store").rglob("*")}
-    assert modes
+    folder = tmp_path / "store"
+    modes = {path: path.stat().st_mode & 0o077 for path in (folder, *folder.rglob("*"))}
+    assert len(modes) == 3
     assert set(modes.values()) == {0}
 
 

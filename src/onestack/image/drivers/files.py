@@ -23,7 +23,8 @@ class FileStore:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._incoming = folder / "incoming"
-        self._incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for each in (self._folder, self._incoming):
+            each.mkdir(mode=0o700, exist_ok=True)
 
     def put(self, name: str, pieces: Iterable[bytes]) -> int:
         temporary = self._incoming / _checked(name)
