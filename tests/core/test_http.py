@@ -370,7 +370,9 @@ def test_a_callers_own_request_id_is_logged_and_leads_to_the_trace(
     assert [kept.request_id for kept in trace.find(theirs)] == [ours]
 
 
-@pytest.mark.parametrize("theirs", ["req-", "not-one", "req-1\n", "3d1a9e07-1c2f-4b8d-9d53-6a0f3b2f7c11"])
+@pytest.mark.parametrize(
+    "theirs", ["req-", "not-one", "req-1\n", "3d1a9e07-1c2f-4b8d-9d53-6a0f3b2f7c11"]
+)
 def test_what_is_no_request_id_is_ignored(toy: Toy, theirs: str, logged: Logged) -> None:
     assert toy.ask("GET", "/here", x_openstack_request_id=theirs).status == 200
     assert "global_request_id" not in logged()[-1]

@@ -145,9 +145,7 @@ def sorted_by(column: InstrumentedAttribute[Any], descends: bool) -> tuple[Any, 
     return (direct(column.is_(None)), direct(column)) if _is_nullable(column) else (direct(column),)
 
 
-def after(
-    found: Any, order: list[tuple[InstrumentedAttribute[Any], bool]]
-) -> ColumnElement[bool]:
+def after(found: Any, order: list[tuple[InstrumentedAttribute[Any], bool]]) -> ColumnElement[bool]:
     """The rows behind this one in this order."""
     alternatives = []
     equal: list[ColumnElement[bool]] = []

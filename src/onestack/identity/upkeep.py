@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from onestack.core.flow import Flow, periodic
+from onestack.identity.federation.memberships import forget_ended
 from onestack.identity.key_rotation import rotate_old_token_keys
 from onestack.identity.revocation_events import purge
 from onestack.identity.settings import TOKEN_EXPIRATION_MAX_S, IdentitySettings
@@ -17,6 +18,12 @@ def forget_old_revocations(session: Session) -> None:
     purge(session, TOKEN_EXPIRATION_MAX_S)
 
 
+@periodic(60)
+def end_memberships(session: Session) -> None:
+    """A membership for a time ends with it, also in what is remembered of tokens."""
+    forget_ended(session)
+
+
 def flows(settings: IdentitySettings, keys: Path) -> tuple[type[Flow[Any]], ...]:
     """The flows of a cloud whose keys lie in this folder."""
 
@@ -25,4 +32,4 @@ def flows(settings: IdentitySettings, keys: Path) -> tuple[type[Flow[Any]], ...]
         """No key encrypts tokens for ever."""
         rotate_old_token_keys(settings, keys)
 
-    return forget_old_revocations, rotate_token_keys
+    return forget_old_revocations, end_memberships, rotate_token_keys

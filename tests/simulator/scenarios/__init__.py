@@ -10,6 +10,7 @@ from tests.simulator.scenarios.toy import (
 )  # fmt: skip
 from tests.simulator.scenarios.upkeep import (
     ClearStoreAway,
+    EndMemberships,
     ForgetEvents,
     ForgetRevocations,
     RotateKeys,
@@ -17,5 +18,5 @@ from tests.simulator.scenarios.upkeep import (
 
 SCENARIOS: list[Scenario] = [
     Build(), BuildElsewhere(), Delete(), BuildThenDelete(), DeleteDiskOfBuild(),
-    ForgetEvents(), ForgetRevocations(), RotateKeys(), ClearStoreAway(),
+    ForgetEvents(), EndMemberships(), ForgetRevocations(), RotateKeys(), ClearStoreAway(),
 ]  # fmt: skip

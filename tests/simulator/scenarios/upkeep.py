@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from cryptography.fernet import Fernet
 from sqlalchemy import select
@@ -15,11 +15,16 @@ from sqlalchemy.orm import Session
 from onestack.core import clock
 from onestack.core.event import EventRecord
 from onestack.core.upkeep import EVENTS_KEPT_S, forget_old_events
+from onestack.identity.federation.memberships import ExpiringMembershipRecord
+from onestack.identity.federation.record import IdentityProviderRecord
+from onestack.identity.groups import GroupRecord
 from onestack.identity.keys import KeyRepository
+from onestack.identity.projects.record import ProjectRecord
 from onestack.identity.revocation_events import BUFFER_S
 from onestack.identity.settings import TOKEN_EXPIRATION_MAX_S, IdentitySettings
 from onestack.identity.tokens.revocation import RevocationRecord
-from onestack.identity.upkeep import flows, forget_old_revocations
+from onestack.identity.upkeep import end_memberships, flows, forget_old_revocations
+from onestack.identity.users.record import UserRecord
 from onestack.image.images.record import ImageRecord
 from onestack.image.store import UPKEEP_ADDRESS
 from onestack.image.upkeep import SILENT_S, ClearAway
@@ -61,6 +66,39 @@ class ForgetRevocations(Scenario):
         assert list(session.scalars(select(RevocationRecord.user_id))) == ["new"]
 
 
+class EndMemberships(Scenario):
+    """Who is in a group for a time leaves it when the time is over, not before."""
+
+    flows = (end_memberships,)
+    runs = 4  # long enough for a clock that is behind
+    records = (
+        ExpiringMembershipRecord,
+        IdentityProviderRecord,
+        GroupRecord,
+        UserRecord,
+        ProjectRecord,
+    )
+    left_s: ClassVar = {"old": -60.0, "ages": 30.0, "new": 24 * HOUR_S}
+
+    def prepare(self, session: Session) -> None:
+        now = clock.now()
+        domain = ProjectRecord(id="d", name="d", domain_id=None, parent_id=None, is_domain=True)
+        session.add(domain)
+        session.flush()
+        session.add(UserRecord(id="u", domain_id="d", name="u", created_at=now))
+        session.add(IdentityProviderRecord(id="i", domain_id="d", trusted_since=now))
+        session.add_all(GroupRecord(id=name, domain_id="d", name=name) for name in self.left_s)
+        session.flush()
+        for name, left_s in self.left_s.items():
+            until = ago(-left_s)
+            session.add(
+                ExpiringMembershipRecord(user_id="u", group_id=name, idp_id="i", expires_at=until)
+            )
+
+    def check(self, session: Session, agents: Mapping[str, Any], *, was_interrupted: bool) -> None:
+        assert list(session.scalars(select(ExpiringMembershipRecord.group_id))) == ["new"]
+
+
 class RotateKeys(Scenario):
     """In three runs the keys are due twice: at the first, and at the third."""
 
@@ -71,7 +109,9 @@ class RotateKeys(Scenario):
         self._temporary = tempfile.TemporaryDirectory(prefix="onestack-keys-")
         self.folder = Path(self._temporary.name)
         self.flows = tuple(
-            each for each in flows(self.settings, self.folder) if each is not forget_old_revocations
+            each
+            for each in flows(self.settings, self.folder)
+            if each not in (forget_old_revocations, end_memberships)
         )
         self.files = self.folder / "fernet"
         self.keys = [Fernet.generate_key() for _ in range(4)]
