@@ -80,6 +80,9 @@ _IDS: BindParameter[list[str]] = bindparam("ids", expanding=True)
 _KNOWN_CONSUMERS = select(_CONSUMERS.c.id, _CONSUMERS.c.generation).where(_CONSUMERS.c.id.in_(_IDS))
 _KNOWN_PROVIDERS = select(_PROVIDERS.c.id).where(_PROVIDERS.c.id.in_(_IDS))
 _HELD = select(_ALLOCATIONS.c.provider_id).where(_ALLOCATIONS.c.consumer_id.in_(_IDS)).distinct()
+_HELD_BY = select(
+    _ALLOCATIONS.c.provider_id, _ALLOCATIONS.c.resource_class, _ALLOCATIONS.c.used
+).where(_ALLOCATIONS.c.consumer_id == bindparam("id"))
 _FREE = delete(_ALLOCATIONS).where(_ALLOCATIONS.c.consumer_id.in_(_IDS))
 _TAKE = insert(_ALLOCATIONS)
 _FORGET = delete(_CONSUMERS).where(_CONSUMERS.c.id.in_(_IDS))
@@ -116,7 +119,7 @@ def replace(session: Session, claims: Sequence[Claim], number: int | None = None
         number = changes.begin(session)
     connection = session.connection()
     ids = [claim.consumer_id for claim in claims]
-    known_consumers = dict(connection.execute(_KNOWN_CONSUMERS, {"ids": ids}).tuples())
+    known_consumers = dict(connection.execute(_KNOWN_CONSUMERS, {"ids": ids}).tuples().all())
     for claim in claims:
         _check_generation(claim, known_consumers.get(claim.consumer_id))
     _check_names(session, claims)
@@ -137,6 +140,14 @@ def release(session: Session, consumer_id: str) -> bool:
     connection.execute(_FORGET, {"ids": [consumer_id]})
     changes.touch(session, number, freed, advance=False)
     return bool(freed)
+
+
+def holdings(session: Session, consumer_id: str) -> dict[str, dict[str, int]]:
+    """What a consumer has, by provider and resource class."""
+    found: dict[str, dict[str, int]] = {}
+    for provider_id, name, used in session.connection().execute(_HELD_BY, {"id": consumer_id}):
+        found.setdefault(provider_id, {})[name] = used
+    return found
 
 
 def _check_generation(claim: Claim, present: int | None) -> None:
