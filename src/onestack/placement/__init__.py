@@ -15,8 +15,11 @@ from onestack.placement import (
     usages,
 )
 from onestack.placement.allocations import operations as allocations
-from onestack.placement.allocations.write import Claim, release, replace
+from onestack.placement.allocations.write import Claim, holdings, release, replace
 from onestack.placement.candidates import Candidate, Group, Request, Wanted, search
+from onestack.placement.enrol import enrol
+from onestack.placement.inventories import Inventory
+from onestack.placement.providers import remove
 from onestack.placement.snapshot import Snapshot
 from onestack.placement.style import ROOT, VERSIONS, PlacementStyle
 
@@ -53,10 +56,14 @@ __all__ = [
     "Candidate",
     "Claim",
     "Group",
+    "Inventory",
     "Request",
     "Snapshot",
     "Wanted",
+    "enrol",
+    "holdings",
     "release",
+    "remove",
     "replace",
     "search",
     "wire",

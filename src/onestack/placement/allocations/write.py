@@ -119,7 +119,8 @@ def replace(session: Session, claims: Sequence[Claim], number: int | None = None
         number = changes.begin(session)
     connection = session.connection()
     ids = [claim.consumer_id for claim in claims]
-    known_consumers = dict(connection.execute(_KNOWN_CONSUMERS, {"ids": ids}).tuples().all())
+    rows = connection.execute(_KNOWN_CONSUMERS, {"ids": ids})
+    known_consumers: dict[str, int] = {row.id: row.generation for row in rows}
     for claim in claims:
         _check_generation(claim, known_consumers.get(claim.consumer_id))
     _check_names(session, claims)
