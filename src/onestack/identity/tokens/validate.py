@@ -16,7 +16,7 @@ from onestack.identity.tokens.view import TokenView
 api = Operations("tokens")
 
 SUBJECT = "rule:token_subject"
-READERS = either("(role:reader and system_scope:all)", "rule:service_role", ADMIN, SUBJECT)
+READERS = either(ADMIN, "rule:service_role", "(role:reader and system_scope:all)", SUBJECT)
 
 
 class ValidateQuery(Shape):
