@@ -127,12 +127,6 @@ class InternalError(ApiError):
     """Our fault: the text is kept out of the answer, the log has it."""
 
 
-class NotImplementedHere(ApiError):
-    status = 501
-    title = "Not Implemented"
-    message = "The action you have requested has not been implemented."
-
-
 class Unavailable(ApiError):
     status = 503
     title = "Service Unavailable"

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 __all__ = [
-    "UNSET", "Extras", "Flag", "Id", "Meta", "Name", "Named", "Shape", "Short", "Unlimited",
+    "UNSET", "Extras", "Id", "Meta", "Name", "Named", "Shape", "Short", "Unlimited",
     "UnsetType", "Version", "Window", "at", "cut", "extras_of", "field", "iso", "since", "until",
     "widen",
 ]  # fmt: skip
@@ -25,7 +25,6 @@ Id = Annotated[str, Meta(min_length=1, max_length=64)]
 Name = Annotated[str, Meta(min_length=1, max_length=255)]
 Short = Annotated[str, Meta(max_length=255)]
 Unlimited = Annotated[int, Meta(ge=-1, le=2**31 - 1)]
-Flag = bool
 
 
 class Version(NamedTuple):
