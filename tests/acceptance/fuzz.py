@@ -9,7 +9,6 @@ the cloud itself serves.
 import json
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -23,11 +22,13 @@ from urllib.parse import urlsplit
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "bench"))
 
+import environment
 import fuzz_raw
 from fuzz_world import World
 
 import cloud
 
+REQUIREMENT = "schemathesis==4.*"
 STOP_LIMIT_S = 30
 
 
@@ -71,11 +72,11 @@ def throw_raw(document: cloud.Document, arguments: Namespace, account: cloud.Acc
 def throw_generated(
     path: Path, arguments: Namespace, account: cloud.Account, cases: int, limit_s: float
 ) -> Sums:
-    """Let schemathesis make the rest."""
+    """Let schemathesis, in an environment of its own, make the rest."""
     document = json.loads(path.read_text())
     operations = sum(len(item) for item in document["paths"].values())
     result = path.with_name("result.json")
-    command = [shutil.which("st", path=Path(sys.executable).parent) or "st", "run", str(path)]
+    command = [str(arguments.programs / "st"), "run", str(path)]
     command += ["--url", arguments.base_url, "--phases", "coverage,fuzzing", "--no-color"]
     command += ["--max-examples", str(max(1, cases // operations)), "--continue-on-failure"]
     command += ["--checks", "answer_is_sound", "--workers", "2", "--request-timeout", "15"]
@@ -131,6 +132,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**31))
     parser.add_argument("--only", default="", help="regular expression of paths")
     arguments = parser.parse_args()
+    cache = environment.cache_folder()
+    arguments.programs = environment.installed(cache, "schemathesis", REQUIREMENT)
     began = time.monotonic()
     account = cloud.account_from_arguments(arguments)
     parts = urlsplit(account.identity_url)
