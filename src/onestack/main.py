@@ -5,13 +5,15 @@ import os
 import signal
 from collections.abc import Mapping
 from pathlib import Path
+from socket import gethostname
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
-from onestack import identity, image, placement
-from onestack.core import config, doorbell, event, flow_record, log, observe, upkeep
+from onestack import compute, identity, image, network, placement, volume
+from onestack.core import agents, config, doorbell, event, flow_record, log, observe, upkeep
+from onestack.core.agent import Agent, Post
 from onestack.core.api import Service
 from onestack.core.bus import Bus, Local, Transport
 from onestack.core.context import Cloud
@@ -30,13 +32,19 @@ SERVICES: tuple[Service, ...] = (
     identity.SERVICE,
     placement.SERVICE,
     image.SERVICE,
+    network.SERVICE,
+    volume.SERVICE,
+    compute.SERVICE,
 )
 OFFERS = (
     identity.Offer("identity", "keystone", "/identity"),
     identity.Offer("placement", "placement", "/placement"),
     identity.Offer("image", "glance", "/image"),
+    identity.Offer("network", "neutron", "/network"),
+    identity.Offer("volumev3", "cinderv3", "/volume/v3"),
+    identity.Offer("compute", "nova", "/compute/v2.1"),
 )
-ROLES = ("api", "worker")
+ROLES = ("api", "worker", "agent")
 POLICY_FILE = "policy.yaml"
 KEYS_FOLDER = "keys"
 
@@ -53,7 +61,22 @@ class CloudSettings(msgspec.Struct, frozen=True):
     otlp_endpoint: str = ""
 
 
-CONTRACTS: tuple[type, ...] = (image.StoreUpkeep,)
+class AgentSettings(msgspec.Struct, frozen=True):
+    """What this host does for the cloud: [agent] in the settings file."""
+
+    host: str = ""  # as the cloud knows it; default: the host's own name
+    drivers: Literal["simulated", "auto", "real"] = "simulated"
+    simulated_hosts: Annotated[int, Meta(ge=1, le=100_000)] = 1
+    tunnel_address: str = "127.0.0.1"
+    control_url: str = ""  # where guests' metadata comes from; default: this process
+
+
+CONTRACTS: tuple[type, ...] = (
+    image.StoreUpkeep,
+    network.Switch,
+    volume.Backend,
+    compute.Hypervisor,
+)
 NOTIFICATIONS = "notifications"
 DOORBELLS = (flow_record.DOORBELL, event.DOORBELL)
 
@@ -61,6 +84,10 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "cloud": CloudSettings,
     "identity": identity.IdentitySettings,
     "image": image.ImageSettings,
+    "network": network.NetworkSettings,
+    "volume": volume.VolumeSettings,
+    "compute": compute.ComputeSettings,
+    "agent": AgentSettings,
 }
 
 
@@ -83,6 +110,9 @@ def build(data: Path, base_url: str, environ: Mapping[str, str], *, durable: boo
     passwords = identity.FirstPasswords(cloud)
     _flows(cloud, data)
     _images(cloud, data / "images")
+    for service in (network, volume, compute):
+        service.wire(cloud)
+    _agents(cloud)
     ensure_schema(database)
     log.info("the database has the newest schema", database=database.engine.dialect.name)
     _bootstrap(cloud, data, base_url, passwords)
@@ -134,7 +164,7 @@ def serve(
     server = http_server(application(cloud), listen, port) if "api" in chosen else None
     factory = server.config.get_loop_factory() if server is not None else None
     with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(_serve(cloud, server, works="worker" in chosen))
+        runner.run(_serve(cloud, server, chosen))
     close(cloud)
     log.flush()
 
@@ -156,8 +186,11 @@ def _flows(cloud: Cloud, data: Path) -> None:
         upkeep.forget_old_events,
         *identity.flows(cloud.get(identity.IdentitySettings), data / KEYS_FOLDER),
         *image.FLOWS,
+        *network.FLOWS,
+        *volume.FLOWS,
+        *compute.FLOWS,
     )
-    cloud.put(Engine(database, BusAgents(bus, CONTRACTS), flows))
+    cloud.put(Engine(database, BusAgents(bus, CONTRACTS), flows, cloud=cloud))
 
     def notify(happened: event.Event) -> None:
         bus.notify(NOTIFICATIONS, msgspec.json.encode(happened))
@@ -171,6 +204,32 @@ def _transport(url: str) -> Transport:
     from onestack.core.bus_rabbit import Rabbit
 
     return Rabbit(url)
+
+
+def _agents(cloud: Cloud) -> None:
+    """Where agents report to, and the agent of this host."""
+    listeners = {
+        "switch": network.host_reported,
+        "backend": volume.host_reported,
+        "hypervisor": compute.host_reported,
+    }
+    cloud.put(agents.Registry(cloud.get(Database), listeners))
+    cloud.put(Agent(cloud.get(Bus), _simulated(cloud.get(AgentSettings))))
+
+
+def _simulated(settings: AgentSettings) -> list[Post]:
+    """Posts that nothing real stands behind."""
+    from onestack.compute.drivers.simulated import SimulatedHypervisor
+    from onestack.network.drivers.simulated import SimulatedSwitch
+    from onestack.volume.drivers.simulated import SimulatedBackend
+
+    first = settings.host or gethostname()
+    hosts = [first] + [f"{first}-{number}" for number in range(2, settings.simulated_hosts + 1)]
+    return [
+        Post("switch", SimulatedSwitch(), network.Switch, hosts),
+        Post("backend", SimulatedBackend(), volume.Backend, [first]),
+        *(Post("hypervisor", SimulatedHypervisor(), compute.Hypervisor, [each]) for each in hosts),
+    ]
 
 
 def _images(cloud: Cloud, folder: Path) -> None:
@@ -219,10 +278,12 @@ def _write_accounts(path: Path, url: str, accounts: list[identity.Account]) -> N
     temporary.rename(path)
 
 
-async def _serve(cloud: Cloud, server: Any, *, works: bool) -> None:
+async def _serve(cloud: Cloud, server: Any, roles: frozenset[str]) -> None:
     """Run this process's roles until it is told to stop."""
     tasks = []
-    if works:
+    if "agent" in roles:
+        tasks.append(asyncio.create_task(cloud.get(Agent).run()))
+    if "worker" in roles:
         tasks.append(asyncio.create_task(Worker(cloud.get(Engine)).serve()))
         tasks.append(asyncio.create_task(event.serve(cloud.get(event.Publisher))))
         tasks.append(asyncio.create_task(asyncio.to_thread(_answer_rings, cloud)))
@@ -236,8 +297,9 @@ async def _serve(cloud: Cloud, server: Any, *, works: bool) -> None:
 
 
 def _answer_rings(cloud: Cloud) -> None:
-    """Wake this process's worker and publisher when other processes have work for them; waits
-    for a broker that is slow to come."""
+    """Hear of agents, and wake this process's worker and publisher when other processes have work
+    for them; waits for a broker that is slow to come."""
+    cloud.get(Bus).serve(agents.ROSTER_ADDRESS, cloud.get(agents.Registry), agents.Roster)
     bells = (cloud.get(Engine).ring, cloud.get(event.Publisher).bell.ring)
     for name, ring in zip(DOORBELLS, bells, strict=True):
         cloud.get(Bus).answer_ring(name, ring)

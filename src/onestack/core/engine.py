@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from onestack.core import clock, doorbell, fence, flow_record, log, trace
 from onestack.core.bus import Bus
+from onestack.core.context import Cloud
 from onestack.core.db import Database
 from onestack.core.errors import ApiError
 from onestack.core.flow import (
@@ -115,8 +116,10 @@ class Engine:
         agents: Agents,
         flows: Iterable[type[Flow[Any]]],
         lease_s: float = LEASE_S,
+        cloud: Cloud | None = None,
     ) -> None:
         self.database, self.agents, self.lease_s = database, agents, lease_s
+        self._cloud = cloud or Cloud()
         self.flows: dict[str, type[Flow[Any]]] = {}
         for each in flows:
             if self.flows.setdefault(each.kind, each) is not each:
@@ -351,6 +354,7 @@ class Engine:
             # A `failed` that fails itself must not keep the resource for ever.
             is_worth_it = row.tries <= kind.tries_max
             flow = kind.load(session, row, with_state=is_worth_it)
+            flow.cloud = self._cloud
             if is_worth_it and (flow.has_subject or flow.every_s is not None):
                 flow.failed(failure)
             self._end(session, row, flow, "error", failure)
@@ -394,6 +398,7 @@ class Engine:
 
     def _load(self, session: Session, row: FlowRecord) -> Flow[Any]:
         flow = self.flows[row.kind].load(session, row)
+        flow.cloud = self._cloud
         if not flow.has_subject and flow.every_s is None:
             raise Failure("SubjectGone", f"{row.subject} is gone.", row.step, 404)
         return flow

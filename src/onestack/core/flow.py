@@ -46,6 +46,7 @@ import msgspec
 from sqlalchemy.orm import Session
 
 from onestack.core import clock, event, flow_record, log, trace
+from onestack.core.context import Cloud
 from onestack.core.errors import ApiError
 from onestack.core.flow_record import FlowBusy, FlowRecord
 
@@ -164,6 +165,7 @@ class Flow(Generic[S]):
     steps: ClassVar[tuple[str, ...]]
     subject_type: ClassVar[type[Any]]
     session: Session
+    cloud: Cloud  # what this process was wired with, for the facades that a step calls
     subject: S
     preempted: list[Preempted]
 

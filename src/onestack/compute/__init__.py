@@ -1,0 +1,24 @@
+"""Compute: servers, and the hosts that they run on."""
+
+from onestack.compute.hypervisor import Hypervisor
+from onestack.compute.settings import ComputeSettings
+from onestack.compute.style import ROOT, VERSIONS, ComputeStyle
+from onestack.compute.wiring import host_reported, wire
+from onestack.core.api import Service
+from onestack.core.flow import Flow
+
+SERVICE = Service(
+    name="compute",
+    type="compute",
+    title="Compute",
+    root=ROOT,
+    version="2.104",
+    microversions=VERSIONS,
+    style=ComputeStyle(),
+    topic="compute",
+    nouns=(),
+)
+
+FLOWS: tuple[type[Flow[object]], ...] = ()
+
+__all__ = ["FLOWS", "SERVICE", "ComputeSettings", "Hypervisor", "host_reported", "wire"]

@@ -1,0 +1,124 @@
+"""A simulated hypervisor: guests are entries of a table, which run as long as the process does."""
+
+import threading
+from typing import Literal
+
+import msgspec
+
+from onestack.compute.hypervisor import (
+    ConsoleAddress,
+    Disk,
+    Guest,
+    GuestSpec,
+    HostDescription,
+    Nic,
+    Power,
+)
+
+
+class SimulatedHypervisor:
+    """One host's guests."""
+
+    def __init__(self, vcpus: int = 64, memory_mb: int = 262_144, disk_gb: int = 10_000) -> None:
+        self._size = (vcpus, memory_mb, disk_gb)
+        self._lock = threading.Lock()
+        self._guests: dict[str, Guest] = {}
+
+    def describe(self) -> HostDescription:
+        vcpus, memory_mb, disk_gb = self._size
+        return HostDescription(
+            driver="simulated", hypervisor_type="fake", hypervisor_version=1000,
+            vcpus=vcpus, memory_mb=memory_mb, disk_gb=disk_gb,
+        )  # fmt: skip
+
+    def create(self, guest: GuestSpec) -> Guest:
+        return self._put(
+            Guest(
+                guest.id,
+                "running",
+                [each.id for each in guest.disks],
+                [each.port_id for each in guest.nics],
+            )
+        )
+
+    def destroy(self, guest_id: str, keep_disks: bool = False) -> None:
+        with self._lock:
+            self._guests.pop(guest_id, None)
+
+    def start(self, guest: GuestSpec) -> Guest:
+        return self.create(guest)
+
+    def stop(self, guest_id: str, patience_s: int) -> Guest:
+        return self._powered(guest_id, "shutdown")
+
+    def reboot(self, guest: GuestSpec, is_hard: bool) -> Guest:
+        return self.create(guest)
+
+    def pause(self, guest_id: str) -> Guest:
+        return self._powered(guest_id, "paused")
+
+    def unpause(self, guest_id: str) -> Guest:
+        return self._powered(guest_id, "running")
+
+    def suspend(self, guest_id: str) -> Guest:
+        return self._powered(guest_id, "suspended")
+
+    def resume(self, guest: GuestSpec) -> Guest:
+        return self.create(guest)
+
+    def resize_root(self, guest_id: str, size_gb: int) -> None:
+        """There is no disk."""
+
+    def send_disks(self, guest_id: str, address: str) -> None:
+        """There is no disk."""
+
+    def offer(self, guest: GuestSpec, is_live: bool) -> str:
+        return f"simulated:{guest.id}"
+
+    def migrate(self, guest: GuestSpec, address: str) -> None:
+        self.destroy(guest.id)
+
+    def attach_disk(self, guest_id: str, disk: Disk) -> None:
+        guest = self._of(guest_id)
+        disks = [each for each in guest.disks if each != disk.id]
+        self._put(msgspec.structs.replace(guest, disks=[*disks, disk.id]))
+
+    def detach_disk(self, guest_id: str, disk_id: str) -> None:
+        guest = self._of(guest_id)
+        kept = [each for each in guest.disks if each != disk_id]
+        self._put(msgspec.structs.replace(guest, disks=kept))
+
+    def attach_nic(self, guest_id: str, nic: Nic) -> None:
+        guest = self._of(guest_id)
+        nics = [each for each in guest.nics if each != nic.port_id]
+        self._put(msgspec.structs.replace(guest, nics=[*nics, nic.port_id]))
+
+    def detach_nic(self, guest_id: str, port_id: str) -> None:
+        guest = self._of(guest_id)
+        kept = [each for each in guest.nics if each != port_id]
+        self._put(msgspec.structs.replace(guest, nics=kept))
+
+    def snapshot(self, guest_id: str, url: str, disk_format: str) -> None:
+        raise NotImplementedError  # replaced by the compute service's author
+
+    def console_log(self, guest_id: str) -> str:
+        return f"simulated guest {guest_id}\nlogin: \n"
+
+    def console(self, guest_id: str, kind: Literal["vnc", "serial"]) -> ConsoleAddress:
+        raise NotImplementedError  # replaced by the compute service's author
+
+    def guests(self) -> list[Guest]:
+        with self._lock:
+            return list(self._guests.values())
+
+    def _of(self, guest_id: str) -> Guest:
+        with self._lock:
+            return self._guests.get(guest_id) or Guest(guest_id, "none")
+
+    def _put(self, guest: Guest) -> Guest:
+        with self._lock:
+            self._guests[guest.id] = guest
+        return guest
+
+    def _powered(self, guest_id: str, power: Power) -> Guest:
+        return self._put(msgspec.structs.replace(self._of(guest_id), power=power))

@@ -1,0 +1,7 @@
+"""The compute service's settings: [compute] in the settings file."""
+
+import msgspec
+
+
+class ComputeSettings(msgspec.Struct, frozen=True):
+    """Everything of computes that an operator may choose."""

@@ -1,0 +1,23 @@
+"""Network: who can talk to whom, and under which address."""
+
+from onestack.core.api import Service
+from onestack.core.flow import Flow
+from onestack.network.settings import NetworkSettings
+from onestack.network.style import ROOT, NetworkStyle
+from onestack.network.switch import Switch
+from onestack.network.wiring import host_reported, wire
+
+SERVICE = Service(
+    name="network",
+    type="network",
+    title="Network",
+    root=ROOT,
+    version="2.0",
+    style=NetworkStyle(),
+    topic="network",
+    nouns=(),
+)
+
+FLOWS: tuple[type[Flow[object]], ...] = ()
+
+__all__ = ["FLOWS", "SERVICE", "NetworkSettings", "Switch", "host_reported", "wire"]
