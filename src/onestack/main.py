@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from onestack import compute, identity, image, network, placement, volume
-from onestack.core import agents, config, doorbell, event, flow_record, log, observe, upkeep
+from onestack.core import agents, config, doorbell, event, flow_record, log, observe, seal, upkeep
 from onestack.core.agent import Agent, Post
 from onestack.core.api import Service
 from onestack.core.bus import Bus, Local, Transport
@@ -23,6 +23,7 @@ from onestack.core.flow import Flow
 from onestack.core.http import Application, Limits
 from onestack.core.policy import Policy
 from onestack.core.schema import ensure_schema
+from onestack.core.seal import Seal
 from onestack.core.server import server as http_server
 from onestack.core.telemetry import Telemetry
 from onestack.core.worker import Worker
@@ -59,6 +60,7 @@ class CloudSettings(msgspec.Struct, frozen=True):
     threads: Annotated[int, Meta(ge=1, le=1024)] = 32
     stream_threads: Annotated[int, Meta(ge=1, le=1024)] = 16
     otlp_endpoint: str = ""
+    internal_url: str = ""  # where hosts reach the control plane; default: where it listens
 
 
 class AgentSettings(msgspec.Struct, frozen=True):
@@ -109,7 +111,8 @@ def build(data: Path, base_url: str, environ: Mapping[str, str], *, durable: boo
     placement.wire(cloud)
     passwords = identity.FirstPasswords(cloud)
     _flows(cloud, data)
-    _images(cloud, data / "images")
+    cloud.put(seal.of_file(data / KEYS_FOLDER / "cloud"))
+    _images(cloud, data / "images", settings.internal_url or base_url)
     for service in (network, volume, compute):
         service.wire(cloud)
     _agents(cloud)
@@ -232,12 +235,12 @@ def _simulated(settings: AgentSettings) -> list[Post]:
     ]
 
 
-def _images(cloud: Cloud, folder: Path) -> None:
+def _images(cloud: Cloud, folder: Path, url: str) -> None:
     """Where images' data is kept."""
     from onestack.image.drivers.files import FileStore
 
     store = FileStore(folder)
-    image.wire(cloud, store)
+    image.wire(cloud, store, url, cloud.get(Seal))
     image.serve(cloud.get(Bus), store)
 
 

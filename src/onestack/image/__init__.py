@@ -1,13 +1,23 @@
 """Image: what servers and volumes are made from, and its data."""
 
 from onestack.core.api import Service
-from onestack.image import discovery, members, schemas, stores, tags
+from onestack.image import discovery, members, schemas, stores, tags, tickets
+from onestack.image.facade import (
+    Draft,
+    Image,
+    abandon,
+    complete_empty,
+    describe,
+    draft,
+    has_data,
+)
 from onestack.image.images import create, deactivate, delete, download, read, update, upload
 from onestack.image.images.record import TOPIC
 from onestack.image.rules import JUDGED_TOO, SHARED
 from onestack.image.settings import ImageSettings
 from onestack.image.store import StoreUpkeep
 from onestack.image.style import ROOT, ImageStyle
+from onestack.image.tickets import source, upload_url
 from onestack.image.upkeep import FLOWS
 from onestack.image.wiring import serve, wire
 
@@ -34,7 +44,24 @@ SERVICE = Service(
         members.api,
         schemas.api,
         stores.api,
+        tickets.api,
     ),
 )
 
-__all__ = ["FLOWS", "SERVICE", "ImageSettings", "StoreUpkeep", "serve", "wire"]
+__all__ = [
+    "FLOWS",
+    "SERVICE",
+    "Draft",
+    "Image",
+    "ImageSettings",
+    "StoreUpkeep",
+    "abandon",
+    "complete_empty",
+    "describe",
+    "draft",
+    "has_data",
+    "serve",
+    "source",
+    "upload_url",
+    "wire",
+]

@@ -31,6 +31,9 @@ class Store(Protocol):
     def open(self, name: str) -> File:
         """The data from its start on."""
 
+    def path(self, name: str) -> str | None:
+        """Where the data is as a file of this host, if it is one: nobody may write to it."""
+
     def delete(self, name: str) -> None:
         """Forget the data; what is not there is forgotten already."""
 

@@ -3,12 +3,15 @@
 from onestack.core.bus import Bus
 from onestack.core.context import Cloud
 from onestack.core.db import Database
+from onestack.core.seal import Seal
 from onestack.image.images.snapshots import Snapshots
 from onestack.image.store import UPKEEP_ADDRESS, Store, StoreSlot, StoreUpkeep
+from onestack.image.tickets import Gate
 
 
-def wire(cloud: Cloud, store: Store) -> None:
-    """Put the image service's parts into the cloud."""
+def wire(cloud: Cloud, store: Store, url: str, seal: Seal) -> None:
+    """Put the image service's parts into the cloud; hosts reach it at `url`."""
+    cloud.put(Gate(url, seal))
     cloud.put(StoreSlot(store))
     cloud.put(Snapshots(cloud.get(Database), store.name))
 

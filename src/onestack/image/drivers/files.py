@@ -51,6 +51,9 @@ class FileStore:
         except FileNotFoundError:
             raise DataMissing(name=name) from None
 
+    def path(self, name: str) -> str | None:
+        return str((self._folder / _checked(name)).resolve())
+
     def delete(self, name: str) -> None:
         for folder in (self._folder, self._incoming):
             (folder / _checked(name)).unlink(missing_ok=True)

@@ -109,7 +109,16 @@ class Reading:
 )
 def upload(ctx: Context, image_id: str) -> None:
     """Upload an image's data; of several uploads at once, one begins and the others are refused."""
-    ticket = _begin(ctx, image_id)
+    record = access.owned(ctx, image_id)
+    wanted = ctx.request.headers.get("x-image-meta-store")
+    if wanted not in (None, ctx.cloud.get(StoreSlot).store.name):
+        raise NoSuchStore(store=str(wanted)[:80])
+    receive(ctx, record)
+
+
+def receive(ctx: Context, record: ImageRecord) -> None:
+    """Take the request's body as the data of an image that waits for it."""
+    ticket = _begin(ctx, record)
     reading = Reading(ctx.cloud.get(Database), ticket)
     try:
         stream = ctx.request.stream
@@ -120,24 +129,20 @@ def upload(ctx: Context, image_id: str) -> None:
         ctx.abandon()
         _take_back(ctx, ticket)
         if isinstance(error, DataMissing):
-            raise DeletedMeanwhile(image_id=image_id) from None
+            raise DeletedMeanwhile(image_id=ticket.image_id) from None
         raise
 
 
-def _begin(ctx: Context, image_id: str) -> Ticket:
-    record = access.owned(ctx, image_id)
-    wanted = ctx.request.headers.get("x-image-meta-store")
-    if wanted not in (None, ctx.cloud.get(StoreSlot).store.name):
-        raise NoSuchStore(store=str(wanted)[:80])
+def _begin(ctx: Context, record: ImageRecord) -> Ticket:
     if record.status != "queued":
         raise NotQueued(status=record.status)
     if record.disk_format is None or record.container_format is None:
         raise FormatsMissing
-    ticket = Ticket(image_id, clock.new_id(), record.disk_format, record.container_format)
+    ticket = Ticket(record.id, clock.new_id(), record.disk_format, record.container_format)
     record.status, record.data = "saving", ticket.name
     record.upload_seen_at = clock.now()
     touch(record)
-    event.emit(ctx.session, "image.prepare", payload(record), record.owner, image_id)
+    event.emit(ctx.session, "image.prepare", payload(record), record.owner, record.id)
     ctx.release()
     return ticket
 

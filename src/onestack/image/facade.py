@@ -1,0 +1,130 @@
+"""What the other services do with images: look at them, and make them of disks."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from onestack.core import clock, event
+from onestack.image.images.access import VISIBLE_TO_ALL
+from onestack.image.images.events import payload
+from onestack.image.images.record import (
+    ImageMemberRecord,
+    ImageNotFound,
+    ImagePropertyRecord,
+    ImageRecord,
+    ImageTagRecord,
+    add_properties,
+)
+
+
+class Image(msgspec.Struct, frozen=True, kw_only=True):
+    """An image, as much as is needed to make a disk of it."""
+
+    id: str
+    name: str | None
+    owner: str | None
+    status: str
+    visibility: str
+    disk_format: str | None
+    container_format: str | None
+    size: int | None
+    virtual_size: int | None
+    min_disk: int
+    min_ram: int
+    checksum: str | None
+    properties: dict[str, str]
+    tags: list[str]
+
+    @property
+    def minimum_gb(self) -> int:
+        """How large a disk must be to hold it."""
+        size = max(self.virtual_size or 0, self.size or 0)
+        return max(self.min_disk, -(-size // (1 << 30)))
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An image that will be made of a disk."""
+
+    name: str
+    project_id: str
+    disk_format: str = "qcow2"
+    container_format: str = "bare"
+    visibility: str = "private"
+    min_disk: int = 0
+    min_ram: int = 0
+    protected: bool = False
+    properties: Mapping[str, str] = field(default_factory=dict)
+
+
+def describe(
+    session: Session, image_id: str, project_id: str | None, is_admin: bool = False
+) -> Image:
+    """An image that a project may use; `ImageNotFound` when there is none for it."""
+    record = session.get(ImageRecord, image_id)
+    if record is None or not (is_admin or _is_seen(session, record, project_id)):
+        raise ImageNotFound(image_id=image_id[:64])
+    properties = session.execute(
+        select(ImagePropertyRecord.name, ImagePropertyRecord.value).where(
+            ImagePropertyRecord.image_id == image_id
+        )
+    )
+    tags = session.scalars(select(ImageTagRecord.value).where(ImageTagRecord.image_id == image_id))
+    return Image(
+        id=record.id, name=record.name, owner=record.owner, status=record.status,
+        visibility=record.visibility, disk_format=record.disk_format,
+        container_format=record.container_format, size=record.size,
+        virtual_size=record.virtual_size, min_disk=record.min_disk, min_ram=record.min_ram,
+        checksum=record.checksum, tags=sorted(tags),
+        properties={row.name: row.value for row in properties},
+    )  # fmt: skip
+
+
+def draft(session: Session, wanted: Draft) -> str:
+    """Make an image that waits for the data that a host will send; its id."""
+    now = clock.now()
+    record = ImageRecord(
+        id=str(UUID(clock.new_id())), name=wanted.name, owner=wanted.project_id, status="queued",
+        visibility=wanted.visibility, protected=wanted.protected, os_hidden=False,
+        disk_format=wanted.disk_format, container_format=wanted.container_format,
+        min_disk=wanted.min_disk, min_ram=wanted.min_ram, created_at=now, updated_at=now,
+    )  # fmt: skip
+    session.add(record)
+    session.flush()
+    add_properties(session, record.id, wanted.properties)
+    event.emit(session, "image.create", payload(record), record.owner, record.id)
+    return record.id
+
+
+def has_data(session: Session, image_id: str) -> bool:
+    """Whether the data of a draft has come."""
+    wanted = select(ImageRecord.status).where(ImageRecord.id == image_id)
+    return session.scalar(wanted) == "active"
+
+
+def complete_empty(session: Session, image_id: str) -> None:
+    """A draft that needs no data, since its properties name snapshots of volumes, is ready."""
+    record = session.get(ImageRecord, image_id)
+    if record is not None and record.status == "queued":
+        record.status, record.size = "active", 0
+        record.updated_at = clock.now()
+
+
+def abandon(session: Session, image_id: str) -> None:
+    """Forget a draft whose data will not come; what came of it is cleared away by upkeep."""
+    record = session.get(ImageRecord, image_id, with_for_update=True)
+    if record is not None and record.status != "active":
+        session.delete(record)
+        event.emit(session, "image.delete", payload(record), record.owner, image_id)
+
+
+def _is_seen(session: Session, record: ImageRecord, project_id: str | None) -> bool:
+    if record.visibility in VISIBLE_TO_ALL or record.owner == project_id:
+        return True
+    if record.visibility != "shared" or project_id is None:
+        return False
+    return session.get(ImageMemberRecord, (record.id, project_id)) is not None

@@ -1,0 +1,18 @@
+"""Let what a request started come to its end: agents serve, and flows run until nothing is due."""
+
+from onestack.core import agents
+from onestack.core.agent import Agent
+from onestack.core.bus import Bus
+from onestack.core.engine import Engine
+from tests.cloud import Local
+
+
+def settle(local: Local) -> int:
+    """Run every flow that is due; how many steps that were."""
+    if "serving" not in local.environ:
+        local.environ = {**local.environ, "serving": "yes"}
+        bus, agent = local.cloud.get(Bus), local.cloud.get(Agent)
+        bus.serve(agents.ROSTER_ADDRESS, local.cloud.get(agents.Registry), agents.Roster)
+        agent.serve()
+        agent.report()
+    return local.cloud.get(Engine).run_until_idle()
