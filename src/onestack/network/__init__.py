@@ -2,6 +2,9 @@
 
 from onestack.core.api import Service
 from onestack.core.flow import Flow
+from onestack.network import quotas
+from onestack.network.rules import SHARED
+from onestack.network.security_groups import ports as _security_groups  # noqa: F401 - records
 from onestack.network.settings import NetworkSettings
 from onestack.network.style import ROOT, NetworkStyle
 from onestack.network.switch import Switch
@@ -15,7 +18,8 @@ SERVICE = Service(
     version="2.0",
     style=NetworkStyle(),
     topic="network",
-    nouns=(),
+    shared_rules=SHARED,
+    nouns=(quotas.api,),
 )
 
 FLOWS: tuple[type[Flow[object]], ...] = ()
