@@ -4,6 +4,13 @@ from sqlalchemy.orm import Session
 
 from onestack.core.agents import AgentRecord
 from onestack.core.context import Cloud
+from onestack.network.networks.record import NetworkRecord
+from onestack.network.ports.record import PortRecord
+from onestack.network.subnetpools.record import SubnetPoolRecord
+from onestack.network.subnets.record import SubnetRecord
+from onestack.network.wirings.record import WiringRecord
+
+RECORDS = (NetworkRecord, PortRecord, SubnetRecord, SubnetPoolRecord, WiringRecord)
 
 
 def wire(cloud: Cloud) -> None:

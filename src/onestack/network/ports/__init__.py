@@ -1,0 +1,1 @@
+"""Ports: where something is connected to a network."""

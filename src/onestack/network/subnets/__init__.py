@@ -1,0 +1,1 @@
+"""Subnets: which addresses a network has, and what hosts are told by DHCP."""

@@ -1,0 +1,1 @@
+"""Wirings: what each host must have of networks, and whether it has it."""
