@@ -191,6 +191,19 @@ def forgetful_write(ctx: Context) -> None:
     ctx.session.add(ToyRecord(id="forgetful", name="forgetful", project_id="p"))
 
 
+@api.post("/toys/{toy_id}/action", OWNERS, action="paint", status=202)
+def paint(ctx: Context, toy_id: str, body: LooseBody) -> Seen:
+    """Paint a toy, in a colour that the body names."""
+    ctx.allow(toy=ctx.session.get_one(ToyRecord, toy_id))
+    return Seen(value=body.name)
+
+
+@api.post("/toys/{toy_id}/action", ADMIN, action="break", since="2.10", status=202)
+def break_(ctx: Context, toy_id: str) -> None:
+    """Break a toy."""
+    ctx.allow(toy=ctx.session.get_one(ToyRecord, toy_id))
+
+
 @api.get("/toys/{toy_id}/parts/{part}", PUBLIC)
 def part(_ctx: Context, toy_id: str, part: str) -> Seen:
     """Say which path parameters arrived."""

@@ -93,9 +93,9 @@ def table(service: Service) -> str:
         f"| method | path | rule | {names} |",
         "|---" * (3 + len(PERSONAS)) + "|",
     ]
-    for operation in sorted(service.operations, key=lambda each: (each.path, each.method)):
+    for operation in sorted(service.operations, key=_place):
         cells = " | ".join(cell(policy, operation, persona) for persona in PERSONAS)
-        path = service.root + operation.path
+        path = service.root + operation.path + (f" {operation.action}" if operation.action else "")
         lines.append(f"| {operation.method} | {path} | {operation.rule.name} | {cells} |")
     return "\n".join(lines) + "\n"
 
@@ -188,6 +188,10 @@ def test_owners_reach_what_is_theirs(trial: Trial) -> None:
             if not good or not shown:
                 unreachable.append(f"{path}: {[answer.status for answer in answers]}")
     assert not unreachable, "\n".join(unreachable)
+
+
+def _place(operation: Operation) -> tuple[str, str, str]:
+    return operation.path, operation.method, operation.action or ""
 
 
 def _public(trial: Trial, service: Service, operation: Operation, persona: Persona) -> str | None:

@@ -71,6 +71,7 @@ class Operation:
     window: Window = ALWAYS
     streams: bool = False  # it reads its body itself, from `ctx.request.stream`, on a thread
     content_types: tuple[str, ...] = (JSON,)  # of the body; */* takes any
+    action: str | None = None  # of those that share a path: the key of the body that means this one
 
     @property
     def is_public(self) -> bool:
@@ -112,10 +113,11 @@ class Operation:
         shape = at(self.body_shape, version)
         try:
             given = msgspec.json.decode(content or b"null")
-            if self.key is not None:
-                if not isinstance(given, dict) or self.key not in given:
-                    raise BadRequest(f"Expecting to find {self.key} in the request body.")
-                given = given[self.key]
+            key = self.action or self.key
+            if key is not None:
+                if not isinstance(given, dict) or key not in given:
+                    raise BadRequest(f"Expecting to find {key} in the request body.")
+                given = given[key]
             extra = extras_of(shape)
             if extra is not None and isinstance(given, dict):
                 given = gather_extras(shape, extra, given)
@@ -162,6 +164,37 @@ class Operation:
         return value
 
 
+class NoSuchAction(BadRequest):
+    message = "There is no such action: {action}"
+
+
+class Actions:
+    """The operations that share a method and a path: the one key of a body says which is meant."""
+
+    def __init__(self, first: Operation) -> None:
+        self.path, self.parameter_names = first.path, first.parameter_names
+        self.by_name: dict[str, Operation] = {}
+
+    def add(self, operation: Operation) -> None:
+        name = str(operation.action)
+        if name in self.by_name:
+            raise ValueError(f"two operations for the action {name} of {operation.path}")
+        self.by_name[name] = operation
+
+    def choose(self, content: bytes) -> Operation:
+        """The operation that a body is for."""
+        try:
+            given = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+            raise BadRequest(f"Malformed request body: {error}") from None
+        if len(given) != 1:
+            raise BadRequest("Malformed request body: one action is expected")
+        (name,) = given
+        if name not in self.by_name:
+            raise NoSuchAction(action=name[:80])
+        return self.by_name[name]
+
+
 class Operations:
     """A noun's operations, in the order of their declaration."""
 
@@ -174,7 +207,7 @@ class Operations:
         threaded: bool | Blocks = False,
         reads: bool = False,
         kept: bool | Blocks = True, since: str | None = None, until: str | None = None,
-        streams: bool = False, content_types: Sequence[str] = (),
+        streams: bool = False, content_types: Sequence[str] = (), action: str | None = None,
     ) -> Callable[[F], F]:  # fmt: skip
         """Declare the decorated function as the operation `method path`."""
         window = Window(
@@ -190,6 +223,7 @@ class Operations:
                 kept=kept,
                 window=window, streams=streams,
                 content_types=tuple(content_types) or ((BINARY,) if streams else (JSON,)),
+                action=action,
             )  # fmt: skip
             self.declared.append(operation)
             return handler

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from onestack.core import log, metrics, trace
 from onestack.core.answers import Answers
-from onestack.core.api import BINARY, Operation, Service
+from onestack.core.api import BINARY, Actions, Operation, Service
 from onestack.core.api import JSON as JSON_TYPE
 from onestack.core.context import (
     AccessRule,
@@ -89,8 +89,11 @@ class Application:
         self._flushing = False
 
     async def __call__(self, scope: Scope, receive: Receive, to_client: Send) -> None:
-        if scope["type"] != "http":
-            return
+        if scope["type"] == "http":
+            await self._http(scope, receive, to_client)
+
+    async def _http(self, scope: Scope, receive: Receive, to_client: Send) -> None:
+        """Answer a request."""
         began = perf_counter()
         request_id = new_request_id()
         request = _request(scope)
@@ -108,11 +111,12 @@ class Application:
                 service, by_method, parameters = self.routes.find(request.path)
                 if service is None:
                     raise NotFound
-                operation = _operation(service, by_method, request)
-                if operation.streams:
+                found = _operation(service, by_method, request)
+                if isinstance(found, Operation) and found.streams:
                     upload = request.stream = Upload(receive, request.headers)
                 else:
                     request.body = await self._body(request, receive)
+                operation = _meant(found, request)
                 context = self._context(service, operation, parameters, request, request_id)
                 answer = partial(run, service, operation, context)
                 if upload is not None:
@@ -136,6 +140,9 @@ class Application:
         route = operation.path if operation else "none"
         metrics.request(service.name if service else "none", route, response.status, elapsed)
         log.access(request, response.status, elapsed, request_id, global_id)
+        self._flush_log_soon()
+
+    def _flush_log_soon(self) -> None:
         if not self._flushing:
             self._flushing = True
             asyncio.get_running_loop().call_later(LOG_FLUSH_S, self._flush_log)
@@ -261,8 +268,8 @@ def run(service: Service, operation: Operation, context: Context) -> Response:
     return response
 
 
-def _operation(service: Service, by_method: ByMethod, request: Request) -> Operation:
-    """Which operation of a path the request is for."""
+def _operation(service: Service, by_method: ByMethod, request: Request) -> Operation | Actions:
+    """Which operation of a path the request is for, or which actions it may be for."""
     request.root = service.root
     if not by_method:
         raise NotFound
@@ -271,6 +278,15 @@ def _operation(service: Service, by_method: ByMethod, request: Request) -> Opera
         allowed = by_method.keys() | ({"HEAD"} if "GET" in by_method else set())
         raise MethodNotAllowed().with_headers(Allow=", ".join(sorted(allowed)))
     return operation
+
+
+def _meant(found: Operation | Actions, request: Request) -> Operation:
+    """The operation, or the action that the body is for; strangers are not told which there are."""
+    if isinstance(found, Operation):
+        return found
+    if request.token is None:
+        raise Unauthorized
+    return found.choose(request.body)
 
 
 def _answer(service: Service, operation: Operation, context: Context) -> Response:

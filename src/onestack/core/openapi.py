@@ -4,7 +4,7 @@ from typing import Any, get_args, get_origin
 
 import msgspec
 
-from onestack.core.api import Operation, Page, Service
+from onestack.core.api import JSON, Operation, Page, Service
 from onestack.core.shapes import Version, at, extras_of
 from onestack.core.streams import Download
 
@@ -27,7 +27,10 @@ def document(service: Service, version: Version) -> Document:
     paths: dict[str, Document] = {}
     for op in shown:
         item = paths.setdefault(service.root + op.path, {})
-        item[op.method.lower()] = _operation(op, version, by_shape)
+        described = _operation(op, version, by_shape)
+        known = item.setdefault(op.method.lower(), described)
+        if known is not described:
+            _join_action(known, described)
     version_text = str(version) if service.microversions else service.version
     return {
         "openapi": "3.1.0",
@@ -78,15 +81,32 @@ def _operation(op: Operation, version: Version, by_shape: Document) -> Document:
         "parameters": _parameters(op, version),
         "responses": _responses(op, version, by_shape),
     }
+    if op.action is not None:
+        shown["x-actions"] = {op.action: {"summary": summary.strip(), "x-policy": op.rule.name}}
     if description.strip():
         shown["description"] = description.strip()
     if op.body_shape is not None:
         schema = by_shape[at(op.body_shape, version)]
-        content = {each: {"schema": _under(op.key, schema)} for each in op.content_types}
+        key = op.action or op.key
+        content = {each: {"schema": _under(key, schema)} for each in op.content_types}
         shown["requestBody"] = {"required": True, "content": content}
+    elif op.action is not None:
+        schema = _under(op.action, {})
+        shown["requestBody"] = {"required": True, "content": {JSON: {"schema": schema}}}
     elif op.streams and op.method in ("POST", "PUT", "PATCH"):
         shown["requestBody"] = {"content": dict.fromkeys(op.content_types, BYTES)}
     return shown
+
+
+def _join_action(known: Document, action: Document) -> None:
+    """Tell of one more action of a path, whose body is one of several."""
+    known.pop("x-policy", None)
+    known["summary"] = "Run one of several actions"
+    known["responses"] = {"2XX": {"description": "Done"}, "4XX": known["responses"]["4XX"]}
+    known["x-actions"] |= action["x-actions"]
+    of_one = [each["requestBody"]["content"][JSON]["schema"] for each in (known, action)]
+    choices = of_one[0].get("oneOf", [of_one[0]])
+    known["requestBody"]["content"][JSON]["schema"] = {"oneOf": [*choices, of_one[1]]}
 
 
 def _parameters(op: Operation, version: Version) -> list[Document]:

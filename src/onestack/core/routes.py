@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from onestack.core.api import Operation, Service
+from onestack.core.api import Actions, Operation, Service
 
-ByMethod = dict[str, Operation]
+ByMethod = dict[str, Operation | Actions]
 
 STEPS_MAX = 10_000  # of matching one path to one access rule
 
@@ -28,12 +28,10 @@ class Routes:
             self._node(service.root).service = service
             for operation in service.operations:
                 by_method = self._node(service.root + operation.path).by_method
-                if operation.method in by_method:
-                    raise ValueError(f"two operations for {operation.method} {operation.path}")
+                _add(by_method, operation)
                 for other in by_method.values():
                     if other.parameter_names != operation.parameter_names:
                         raise ValueError(f"other parameters: {other.path} and {operation.path}")
-                by_method[operation.method] = operation
 
     def find(self, path: str) -> tuple[Service | None, ByMethod, dict[str, str]]:
         """The service that owns a path, the operations there, and the path's parameters."""
@@ -61,6 +59,20 @@ class Routes:
             else:
                 node = node.children.setdefault(segment, _Node())
         return node
+
+
+def _add(by_method: ByMethod, operation: Operation) -> None:
+    known = by_method.get(operation.method)
+    if operation.action is None:
+        if known is not None:
+            raise ValueError(f"two operations for {operation.method} {operation.path}")
+        by_method[operation.method] = operation
+        return
+    actions = known or Actions(operation)
+    if not isinstance(actions, Actions):
+        raise ValueError(f"{operation.method} {operation.path} is no path of actions")
+    actions.add(operation)
+    by_method[operation.method] = actions
 
 
 def _lacks_name(service: Service, path: str) -> bool:
