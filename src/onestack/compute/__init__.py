@@ -1,6 +1,9 @@
 """Compute: servers, and the hosts that they run on."""
 
+from onestack.compute import aggregates, decisions, keypairs, quotas, server_groups
+from onestack.compute.flavors.record import bootstrap
 from onestack.compute.hypervisor import Hypervisor
+from onestack.compute.rules import SHARED
 from onestack.compute.settings import ComputeSettings
 from onestack.compute.style import ROOT, VERSIONS, ComputeStyle
 from onestack.compute.wiring import host_reported, wire
@@ -16,9 +19,18 @@ SERVICE = Service(
     microversions=VERSIONS,
     style=ComputeStyle(),
     topic="compute",
-    nouns=(),
+    shared_rules=SHARED,
+    nouns=(keypairs.api, server_groups.api, aggregates.api, quotas.api, decisions.api),
 )
 
 FLOWS: tuple[type[Flow[object]], ...] = ()
 
-__all__ = ["FLOWS", "SERVICE", "ComputeSettings", "Hypervisor", "host_reported", "wire"]
+__all__ = [
+    "FLOWS",
+    "SERVICE",
+    "ComputeSettings",
+    "Hypervisor",
+    "bootstrap",
+    "host_reported",
+    "wire",
+]

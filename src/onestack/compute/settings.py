@@ -4,4 +4,4 @@ import msgspec
 
 
 class ComputeSettings(msgspec.Struct, frozen=True):
-    """Everything of computes that an operator may choose."""
+    """Everything of compute that an operator may choose."""

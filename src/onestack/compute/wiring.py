@@ -2,6 +2,7 @@
 
 from sqlalchemy.orm import Session
 
+from onestack.compute import nodes
 from onestack.core.agents import AgentRecord
 from onestack.core.context import Cloud
 
@@ -12,3 +13,4 @@ def wire(cloud: Cloud) -> None:
 
 def host_reported(session: Session, agent: AgentRecord, is_restarted: bool) -> None:
     """A host's agent is new, was restarted, or has other things to offer."""
+    nodes.enrol(session, agent)
