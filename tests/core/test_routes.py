@@ -29,6 +29,7 @@ ROUTES = Routes([
         "GET /v1/things/{thing_id}/parts/{part_id}",
     ),
     service("/a/deeper", "GET /x"),
+    service("/files", "GET /{name*}", "GET /new/{file_id}", "GET /new/{file_id}/x"),
 ])  # fmt: skip
 
 
@@ -48,6 +49,10 @@ ROUTES = Routes([
         ("/a/v1/things/7/parts/8", "/v1/things/{thing_id}/parts/{part_id}",
          {"thing_id": "7", "part_id": "8"}),
         ("/a/deeper/x", "/x", {}),
+        ("/files/a", "/{name*}", {"name": "a"}),
+        ("/files/a/b/c", "/{name*}", {"name": "a/b/c"}),
+        ("/files/new/7", "/new/{file_id}", {"file_id": "7"}),
+        ("/files/new/7/y", "/{name*}", {"name": "new/7/y"}),
     ],
 )  # fmt: skip
 def test_paths_lead_to_operations(path: str, template: str, parameters: dict[str, str]) -> None:

@@ -39,6 +39,7 @@ from onestack.core.shapes import (
     since,
     until,
 )
+from onestack.core.websocket import WebSocket
 from tests.cloud import Answer
 
 api = Operations("toys")
@@ -311,6 +312,17 @@ def whoami(ctx: Context) -> Seen:
     return Seen(value=[ctx.caller.user_id, sorted(ctx.caller.role_names), ctx.caller.project_id])
 
 
+async def echo(_cloud: Cloud, socket: WebSocket) -> None:
+    """Give back what comes, to pages of this site."""
+    if not socket.is_from_here:
+        await socket.refuse()
+        return
+    await socket.accept()
+    while (content := await socket.receive()) not in (None, b"bye"):
+        await socket.send(content or b"")
+    await socket.close()
+
+
 SERVICE = Service(
     name="toy",
     type="toys",
@@ -319,6 +331,7 @@ SERVICE = Service(
     version="2.60",
     nouns=(api,),
     style=PlainStyle(),
+    sockets={"/echo": echo},
     microversions=Microversions("toys", Version(2, 1), Version(2, 60), "X-OpenStack-Toy-Version"),
 )
 

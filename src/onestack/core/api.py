@@ -11,6 +11,7 @@ from onestack.core.context import Context, Request
 from onestack.core.errors import ApiError, BadRequest
 from onestack.core.policy import Rule
 from onestack.core.shapes import Version, Window, at, cut, extras_of, gather_extras, widen
+from onestack.core.websocket import Handler
 
 V = TypeVar("V")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -106,7 +107,7 @@ class Operation:
 
     @cached_property
     def parameter_names(self) -> tuple[str, ...]:
-        return tuple(part[1:-1] for part in self.path.split("/") if part.startswith("{"))
+        return tuple(part[1:-1].rstrip("*") for part in self.path.split("/") if part[:1] == "{")
 
     def read_body(self, content: bytes, version: Version) -> Any:
         """The request's body as this operation's shape, in the client's version."""
@@ -275,6 +276,7 @@ class Service:
     nouns: Sequence[Operations]
     style: Style
     microversions: Microversions | None = None
+    sockets: Mapping[str, Handler] = field(default_factory=dict)  # of WebSockets, by their paths
     topic: str | None = None  # the revision that every change of this service's rows bumps
     shared_rules: Mapping[str, str] = field(default_factory=dict)
     takes_last_slash: bool = True  # whether /things/ is /things, or the thing without a name

@@ -48,6 +48,7 @@ from onestack.core.routes import ByMethod, Routes, path_matches
 from onestack.core.shapes import Version, Window
 from onestack.core.streams import Channel, Producer, Receive, Send, Upload
 from onestack.core.threads import Threads
+from onestack.core.websocket import WebSocket
 
 Scope = Mapping[str, Any]
 
@@ -80,6 +81,11 @@ class Application:
         self.services = list(services)
         self.limits = limits or Limits()
         self.routes = Routes(self.services)
+        self.sockets = {
+            service.root + path: handler
+            for service in self.services
+            for path, handler in service.sockets.items()
+        }
         waiting = self.limits.waiting
         self.threads = Threads(self.limits.threads, waiting, "operation")
         self.streams = Threads(self.limits.stream_threads, waiting, "stream")
@@ -91,6 +97,9 @@ class Application:
     async def __call__(self, scope: Scope, receive: Receive, to_client: Send) -> None:
         if scope["type"] == "http":
             await self._http(scope, receive, to_client)
+        elif scope["type"] == "websocket":
+            socket = WebSocket(_request(scope), scope["subprotocols"], receive, to_client)
+            await self.sockets.get(socket.request.path, _refuse)(self.cloud, socket)
 
     async def _http(self, scope: Scope, receive: Receive, to_client: Send) -> None:
         """Answer a request."""
@@ -444,10 +453,15 @@ def _request(scope: Scope) -> Request:
         headers[name.decode("latin-1")] = value.decode("latin-1")
     raw: bytes = scope["raw_path"].partition(b"?")[0]
     client = scope.get("client")
+    query: str = scope["query_string"].decode("latin-1")
     return Request(
-        scope["method"], raw.decode("latin-1"), scope["query_string"].decode("latin-1"), headers,
+        scope.get("method", "GET"), raw.decode("latin-1"), query, headers,
         client=client[0] if client else "",
     )  # fmt: skip
+
+
+async def _refuse(_cloud: Cloud, socket: WebSocket) -> None:
+    await socket.refuse()
 
 
 def _decoded(path: str) -> str:

@@ -10,17 +10,21 @@ STEPS_MAX = 10_000  # of matching one path to one access rule
 
 
 class _Node:
-    __slots__ = ("by_method", "children", "parameter", "service")
+    __slots__ = ("by_method", "children", "parameter", "rest", "service")
 
     def __init__(self) -> None:
         self.children: dict[str, _Node] = {}
         self.parameter: _Node | None = None
+        self.rest: _Node | None = None
         self.by_method: ByMethod = {}
         self.service: Service | None = None
 
 
 class Routes:
-    """The paths of all services as a tree of segments; a literal segment wins over a parameter."""
+    """The paths of all services as a tree of segments; a literal segment wins over a parameter.
+
+    A path's last parameter, written `{name*}`, takes all that is left of a path.
+    """
 
     def __init__(self, services: Sequence[Service]) -> None:
         self._root = _Node()
@@ -53,7 +57,10 @@ class Routes:
     def _node(self, path: str) -> _Node:
         node = self._root
         for segment in _segments(path):
-            if segment.startswith("{"):
+            if segment.endswith("*}"):
+                node.rest = node.rest or _Node()
+                node = node.rest
+            elif segment.startswith("{"):
                 node.parameter = node.parameter or _Node()
                 node = node.parameter
             else:
@@ -101,6 +108,9 @@ def _descend(node: _Node, segments: list[str], index: int, values: list[str]) ->
         if found is not None:
             return found
         values.pop()
+    if node.rest is not None:
+        values.append("/".join(segments[index:]))
+        return node.rest
     return None
 
 

@@ -8,6 +8,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_BYTES_MAX = 128 << 10
 HELD_BYTES_MAX = 64 << 10
+MESSAGE_BYTES_MAX = 1 << 20  # of a WebSocket
 HEAD_S = 30.0
 HEAD_TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
@@ -103,7 +104,9 @@ def server(app: Any, listen: str, port: int) -> uvicorn.Server:
         port=port,
         loop="uvloop",
         http=Protocol,
-        ws="none",
+        ws="websockets-sansio",
+        ws_max_size=MESSAGE_BYTES_MAX,
+        ws_per_message_deflate=False,
         lifespan="off",
         access_log=False,
         log_config=None,
