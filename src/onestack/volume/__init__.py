@@ -1,10 +1,35 @@
-"""Volume: disks that outlive the servers that use them."""
+"""Volume: disks that outlive the servers that use them.
+
+Compute, for each volume of a server, does this in a few steps of its flow:
+
+    volume = volume_of(session, volume_id, project_id)      # one that is there
+    volume = VolumeWanted(size=1, image_id=...).enter(session)  # or a new one
+    attachment = reserve(session, volume, server_id, is_of_server=True)
+    Child(CreateVolume, volume, then=...)                   # only for a new one
+    Child(Connect, attachment, state={"connector": {"host": host, "initiator": ...}}, then=...)
+    mark(session, attachment, "attached", "/dev/vdb")
+
+After `Connect`, `attachment.connection_info` is what the guest's disk needs. A server lets go by
+`mark(..., "detaching")`, and `Child(Disconnect, attachment, state={"deletes_volume": False},
+then=...)`: right at any moment after the reservation, it leaves neither export nor attachment.
+"""
+
+from typing import Any
 
 from onestack.core.api import Service
 from onestack.core.flow import Flow
+from onestack.volume import qos_specs, transfers
+from onestack.volume.attachments.connect import Connect, Disconnect, mark, reserve
+from onestack.volume.attachments.record import attachments_of
 from onestack.volume.backend import Backend
+from onestack.volume.rules import SHARED
 from onestack.volume.settings import VolumeSettings
+from onestack.volume.snapshots.take import CreateSnapshot, DeleteSnapshot
 from onestack.volume.style import ROOT, VERSIONS, VolumeStyle
+from onestack.volume.volumes.build import CreateVolume
+from onestack.volume.volumes.order import VolumeWanted
+from onestack.volume.volumes.record import volume_of
+from onestack.volume.volumes.removal import DeleteVolume
 from onestack.volume.wiring import host_reported, wire
 
 SERVICE = Service(
@@ -16,9 +41,33 @@ SERVICE = Service(
     microversions=VERSIONS,
     style=VolumeStyle(),
     topic="volume",
-    nouns=(),
+    shared_rules=SHARED,
+    nouns=(transfers.api, qos_specs.api),
 )
 
-FLOWS: tuple[type[Flow[object]], ...] = ()
+FLOWS: tuple[type[Flow[Any]], ...] = (
+    CreateVolume,
+    DeleteVolume,
+    CreateSnapshot,
+    DeleteSnapshot,
+    Connect,
+    Disconnect,
+)
 
-__all__ = ["FLOWS", "SERVICE", "Backend", "VolumeSettings", "host_reported", "wire"]
+__all__ = [
+    "FLOWS",
+    "SERVICE",
+    "Backend",
+    "Connect",
+    "CreateSnapshot",
+    "CreateVolume",
+    "Disconnect",
+    "VolumeSettings",
+    "VolumeWanted",
+    "attachments_of",
+    "host_reported",
+    "mark",
+    "reserve",
+    "volume_of",
+    "wire",
+]

@@ -1,0 +1,1 @@
+"""Attachments: which server uses a volume, and how it reaches it."""

@@ -1,0 +1,111 @@
+"""How much a project may have, and how much it has."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from onestack.core import quota
+from onestack.core.db import Record
+from onestack.core.errors import TooLarge
+from onestack.volume.snapshots.record import SnapshotRecord
+from onestack.volume.volumes.record import TOPIC, VolumeRecord
+
+DEFAULTS = {
+    "volumes": 10, "per_volume_gigabytes": -1, "snapshots": 10, "gigabytes": 1000,
+    "backups": 10, "backup_gigabytes": 1000, "groups": 10,
+}  # fmt: skip
+COUNTED = ("volumes", "snapshots", "gigabytes")
+DEFAULT_SCOPE = "default"  # what holds for projects that have no limit of their own
+
+
+class QuotaRecord(Record):
+    """One limit, of a project or of all that have none of their own."""
+
+    __tablename__ = "volume_quotas"
+    topic = TOPIC
+
+    scope: Mapped[str] = mapped_column(primary_key=True)
+    resource: Mapped[str] = mapped_column(primary_key=True)
+    hard_limit: Mapped[int]
+
+
+class VolumeTooLarge(TooLarge):
+    message = "Requested volume size {size}G is larger than maximum allowed limit {limit}G."
+
+
+class QuotaExceeded(TooLarge):
+    """A limit is reached; the wording is of what the limit counts."""
+
+    def __init__(self, text: str | None = None, /, **details: object) -> None:
+        name, limit = str(details["resource"]), details["limit"]
+        if name.startswith("gigabytes"):
+            said = (
+                f"Requested volume or snapshot exceeds allowed {name} quota. Requested "
+                f"{details['wanted']}G, quota is {limit}G and {details['used']}G has been consumed."
+            )
+        elif name.startswith("snapshots"):
+            said = f"Maximum number of snapshots allowed ({limit}) exceeded"
+        else:
+            said = f"Maximum number of volumes allowed ({limit}) exceeded for quota '{name}'."
+        super().__init__(text or said, **details)
+
+
+def limits_of(session: Session, scope: str) -> dict[str, int]:
+    """The limits of a project, by what they count; per type only where one is set."""
+    wanted = select(QuotaRecord.scope, QuotaRecord.resource, QuotaRecord.hard_limit)
+    rows = session.execute(wanted.where(QuotaRecord.scope.in_([DEFAULT_SCOPE, scope]))).all()
+    found = dict(DEFAULTS)
+    for row in sorted(rows, key=lambda each: each.scope != DEFAULT_SCOPE):
+        found[row.resource] = row.hard_limit
+    return found
+
+
+def usage_of(project_id: str) -> dict[str, Select[tuple[Any]]]:
+    """How to count what a project has."""
+    return {name: _counted(name, project_id) for name in COUNTED}
+
+
+def check(
+    session: Session, project_id: str, type_id: str, type_name: str, wanted: Mapping[str, int]
+) -> None:
+    """Let the project add what is wanted of a type, or raise `QuotaExceeded`."""
+    limits = limits_of(session, project_id)
+    usage, amounts = {}, {}
+    for name, amount in wanted.items():
+        usage[name], amounts[name] = _counted(name, project_id), amount
+        of_type = f"{name}_{type_name}"
+        if of_type in limits:
+            usage[of_type], amounts[of_type] = _counted(name, project_id, type_id), amount
+    quota.check(session, f"volume:{project_id}", limits, usage, amounts, QuotaExceeded)
+
+
+def check_size(session: Session, project_id: str, size: int) -> None:
+    """Refuse a volume that is larger than one of the project may be."""
+    limit = limits_of(session, project_id)["per_volume_gigabytes"]
+    if limit != quota.UNLIMITED and size > limit:
+        raise VolumeTooLarge(size=size, limit=limit)
+
+
+def _counted(name: str, project_id: str, type_id: str | None = None) -> Select[tuple[Any]]:
+    if name == "gigabytes":
+        parts = [
+            _of(select(func.coalesce(func.sum(column), 0)), record, project_id, type_id)
+            for column, record in (
+                (VolumeRecord.size, VolumeRecord), (SnapshotRecord.volume_size, SnapshotRecord),
+            )
+        ]  # fmt: skip
+        return select(parts[0].scalar_subquery() + parts[1].scalar_subquery())
+    record = VolumeRecord if name == "volumes" else SnapshotRecord
+    return _of(select(func.count(record.id)), record, project_id, type_id)
+
+
+def _of(
+    statement: Select[Any],
+    record: type[VolumeRecord] | type[SnapshotRecord],
+    project_id: str,
+    type_id: str | None,
+) -> Select[Any]:
+    found = statement.where(record.project_id == project_id)
+    return found if type_id is None else found.where(record.volume_type_id == type_id)

@@ -1,0 +1,1 @@
+"""Snapshots: what a volume held at one moment."""

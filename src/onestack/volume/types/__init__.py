@@ -1,0 +1,1 @@
+"""Volume types: what kinds of volumes a cloud offers."""
