@@ -27,6 +27,7 @@ from onestack.core.seal import Seal
 from onestack.core.server import server as http_server
 from onestack.core.telemetry import Telemetry
 from onestack.core.worker import Worker
+from onestack.furnish import Furnisher, Guest
 
 SERVICES: tuple[Service, ...] = (
     observe.SERVICE,
@@ -115,10 +116,26 @@ def build(data: Path, base_url: str, environ: Mapping[str, str], *, durable: boo
     _images(cloud, data / "images", settings.internal_url or base_url)
     for service in (network, volume, compute):
         service.wire(cloud)
-    _agents(cloud)
+    listeners = {
+        "switch": network.host_reported,
+        "backend": volume.host_reported,
+        "hypervisor": compute.host_reported,
+    }
+    cloud.put(agents.Registry(database, listeners))
+    cloud.put(Agent(cloud.get(Bus), posts(cloud, data)))
     ensure_schema(database)
     log.info("the database has the newest schema", database=database.engine.dialect.name)
     _bootstrap(cloud, data, base_url, passwords)
+    return cloud
+
+
+def build_agent(data: Path, environ: Mapping[str, str]) -> Cloud:
+    """Wire a host that only does what it is asked to: it has no database."""
+    cloud = Cloud()
+    settings = read_settings(cloud, data / "onestack.toml", environ)
+    cloud.put(Telemetry(settings.otlp_endpoint))
+    cloud.put(Bus(_transport(settings.bus)))
+    cloud.put(Agent(cloud.get(Bus), posts(cloud, data)))
     return cloud
 
 
@@ -161,13 +178,16 @@ def serve(
     data.mkdir(parents=True, exist_ok=True)
     base_url = f"http://{'127.0.0.1' if listen in ('0.0.0.0', '::') else listen}:{port}"  # noqa: S104
     log.configure("info")
+    chosen = frozenset(roles or ROLES)
+    if chosen == {"agent"}:
+        _serve_agent(build_agent(data, os.environ))
+        return
     cloud = build(data, base_url, os.environ, durable=not ephemeral)
     log.configure(cloud.get(CloudSettings).log_level)
-    chosen = frozenset(roles or ROLES)
     server = http_server(application(cloud), listen, port) if "api" in chosen else None
     factory = server.config.get_loop_factory() if server is not None else None
     with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(_serve(cloud, server, chosen))
+        runner.run(_serve(cloud, server, chosen, data))
     close(cloud)
     log.flush()
 
@@ -209,15 +229,9 @@ def _transport(url: str) -> Transport:
     return Rabbit(url)
 
 
-def _agents(cloud: Cloud) -> None:
-    """Where agents report to, and the agent of this host."""
-    listeners = {
-        "switch": network.host_reported,
-        "backend": volume.host_reported,
-        "hypervisor": compute.host_reported,
-    }
-    cloud.put(agents.Registry(cloud.get(Database), listeners))
-    cloud.put(Agent(cloud.get(Bus), _simulated(cloud.get(AgentSettings))))
+def posts(cloud: Cloud, data: Path) -> list[Post]:
+    """What this host does for the cloud, and the drivers that do it."""
+    return _simulated(cloud.get(AgentSettings))
 
 
 def _simulated(settings: AgentSettings) -> list[Post]:
@@ -242,6 +256,12 @@ def _images(cloud: Cloud, folder: Path, url: str) -> None:
     store = FileStore(folder)
     image.wire(cloud, store, url, cloud.get(Seal))
     image.serve(cloud.get(Bus), store)
+
+
+def _guest() -> Guest:
+    """Where `make up` leaves the tiny guest that it builds."""
+    folder = Path(os.environ.get("ONESTACK_GUEST") or "/var/cache/onestack/guest")
+    return Guest(folder / "kernel", folder / "initrd", folder / "disk.qcow2")
 
 
 def _ldap(options: Mapping[str, Any]) -> Any:
@@ -281,9 +301,28 @@ def _write_accounts(path: Path, url: str, accounts: list[identity.Account]) -> N
     temporary.rename(path)
 
 
-async def _serve(cloud: Cloud, server: Any, roles: frozenset[str]) -> None:
+def _serve_agent(cloud: Cloud) -> None:
+    """Do what the control plane asks until told to stop."""
+    log.configure(cloud.get(CloudSettings).log_level)
+
+    async def run() -> None:
+        reporting = asyncio.create_task(cloud.get(Agent).run())
+        await _until_told_to_stop()
+        reporting.cancel()
+        await asyncio.gather(reporting, return_exceptions=True)
+
+    asyncio.run(run())
+    cloud.get(Bus).close()
+    cloud.get(Telemetry).close()
+    log.flush()
+
+
+async def _serve(cloud: Cloud, server: Any, roles: frozenset[str], data: Path) -> None:
     """Run this process's roles until it is told to stop."""
     tasks = []
+    if server is not None:
+        furnisher = Furnisher(server.config.app, data, _guest())
+        tasks.append(asyncio.create_task(furnisher.furnish()))
     if "agent" in roles:
         tasks.append(asyncio.create_task(cloud.get(Agent).run()))
     if "worker" in roles:

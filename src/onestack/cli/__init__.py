@@ -11,6 +11,9 @@ from onestack.cli.errors import Failure
 VERBS = {
     "up": "Start a cloud in the background and say how to use it.",
     "down": "Stop a cloud.",
+    "launch": "Launch a server and wait until one can sign in to it.",
+    "ssh": "Open a shell on a server, or run one command there.",
+    "console": "Show what a server writes to its console.",
     "status": "Show what runs, where it answers, and what is real.",
     "doctor": "Check what a cloud needs, and say how to mend what fails.",
     "logs": "Show a cloud's log.",
@@ -19,6 +22,8 @@ VERBS = {
     "policy": "Show who may do what.",
     "openapi": "Print a service's OpenAPI document.",
     "trace": "Show what one request did, with times.",
+    "events": "Show what happened in a cloud, oldest first.",
+    "join": "Let this host run servers, networks and volumes for a cloud.",
     "keys": "Look after the keys that encrypt tokens and secrets.",
     "version": "Show the version.",
 }

@@ -44,13 +44,18 @@ def get(url: str, token: str | None = None) -> Any:
     except OSError as error:
         raise Failure(f"{url} does not answer", why=str(error)) from None
     if status != 200:
-        raise Refused(status, _message(body) or f"{url} answered {status}")
+        raise Refused(status, message_of(body) or f"{url} answered {status}")
     return json.loads(body)
 
 
 def admin_token(server: Server, folder: Folder) -> str:
     """A token of the administrator whom the bootstrap made."""
-    account = folder.credentials()["admin"]
+    return sign_in(server, folder, "admin")[0]
+
+
+def sign_in(server: Server, folder: Folder, name: str) -> tuple[str, Any]:
+    """A token of an account that the bootstrap made, and what the token says."""
+    account = folder.credentials()[name]
     user = {
         "name": account["username"],
         "password": account["password"],
@@ -73,12 +78,12 @@ def admin_token(server: Server, folder: Folder) -> str:
         raise Failure(f"{url} does not answer", why=str(error)) from None
     if status != 201:
         raise Failure(
-            "the administrator cannot sign in",
-            why=f"{_message(answer) or status}; perhaps the password of "
+            f"the user {name} cannot sign in",
+            why=f"{message_of(answer) or status}; perhaps the password of "
             f"{account['username']} was changed",
             next_step=f"put the new password into {folder.admin}",
         )
-    return headers["x-subject-token"]
+    return headers["x-subject-token"], json.loads(answer)["token"]
 
 
 def exchange(
@@ -96,7 +101,8 @@ def exchange(
     connection = HTTPConnection(parts.hostname or "", parts.port, timeout=timeout_s)
     all_headers = {"Content-Type": "application/json"} if body is not None else {}
     try:
-        connection.request(method, parts.path or "/", body, {**all_headers, **(headers or {})})
+        target = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
+        connection.request(method, target, body, {**all_headers, **(headers or {})})
         response = connection.getresponse()
         answer = response.read()
     except HTTPException as error:
@@ -106,9 +112,11 @@ def exchange(
     return response.status, {k.lower(): v for k, v in response.getheaders()}, answer
 
 
-def _message(body: bytes) -> str | None:
+def message_of(body: bytes) -> str | None:
+    """What went wrong, in whichever envelope."""
     try:
-        message = json.loads(body)["error"]["message"]
-    except (ValueError, LookupError, TypeError):
+        said = json.loads(body)
+        inner = said if isinstance(said.get("message"), str) else next(iter(said.values()))
+        return str(inner["message"])
+    except (ValueError, LookupError, TypeError, AttributeError, StopIteration):
         return None
-    return str(message)

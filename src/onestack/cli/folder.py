@@ -64,6 +64,11 @@ class Folder:
         return self.run / "ephemeral"
 
     @property
+    def furnished(self) -> Path:
+        """There when the server has made what a new cloud has, or could not."""
+        return self.run / "furnished"
+
+    @property
     def is_ephemeral(self) -> bool:
         return self.ephemeral_mark.exists()
 

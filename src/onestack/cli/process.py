@@ -16,7 +16,7 @@ from typing import IO
 from onestack.cli.errors import Failure
 from onestack.cli.folder import Folder
 
-ROLES = ("api", "worker")
+ROLES = ("api", "worker", "agent")
 PID_FILE = "onestack.pid"
 LOG_BYTES_MAX = 64 << 20
 STOP_PATIENCE_S = 15.0
@@ -167,9 +167,14 @@ def _read(path: Path, folder: Folder) -> Server | None:
     holder = _lock_holder(path)
     with suppress(OSError, ValueError):
         if int(path.read_text()) == holder:
-            listen, port = folder.address.read_text().split()
-            return Server(holder, listen, int(port), _roles_of(path), path)
+            listen, port = _address(folder) if "api" in _roles_of(path) else ("", 0)
+            return Server(holder, listen, port, _roles_of(path), path)
     return None
+
+
+def _address(folder: Folder) -> tuple[str, int]:
+    listen, port = folder.address.read_text().split()
+    return listen, int(port)
 
 
 def _roles_of(path: Path) -> tuple[str, ...]:

@@ -90,10 +90,13 @@ def command(
         listen, port = _address(folder, wish)
         ports.check(listen, port)
         place = ["--listen", listen, "--port", str(port)]
+        folder.furnished.unlink(missing_ok=True)
         child, at = process.start(folder, place, dies_with_us=foreground)
         progress.say(f"starting onestack {__version__} on {listen}:{port}, data in {folder.path}")
         with _stopping_on_failure(child):
             server = _wait(folder, child, at, progress)
+            if not ephemeral:
+                _wait_for_furniture(folder, child, progress)
             _configure_clients(folder, server, progress)
             _summary(folder, server, form)
             if foreground:
@@ -159,6 +162,17 @@ def _wait(folder: Folder, child: Child, at: int, progress: Progress) -> Server:
         why=_last_words(folder),
         next_step=f"onestack logs{folder.option}",
     )
+
+
+def _wait_for_furniture(folder: Folder, child: Child, progress: Progress) -> None:
+    """Let a new cloud get its first image and networks."""
+    deadline = clock.monotonic() + PATIENCE_S
+    at = folder.log.stat().st_size
+    while clock.monotonic() < deadline and child.poll() is None:
+        at = _show_new_lines(folder, at, progress)
+        if folder.furnished.exists():
+            return
+        clock.sleep(POLL_S)
 
 
 def _show_new_lines(folder: Folder, at: int, progress: Progress) -> int:

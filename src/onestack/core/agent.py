@@ -39,6 +39,7 @@ class Agent:
     def __init__(self, bus: Bus, posts: Sequence[Post]) -> None:
         self._bus, self._posts = bus, posts
         self._boot = clock.new_id()
+        self._is_known = False
         self._stopped = threading.Event()
 
     def serve(self) -> None:
@@ -58,6 +59,10 @@ class Agent:
         roster = self._bus.remote(Roster, ROSTER_ADDRESS)
         for at in range(0, len(reports), REPORTS_AT_ONCE):
             roster.report(reports[at : at + REPORTS_AT_ONCE])
+        if not self._is_known:
+            drivers = {post.kind: str(post.driver.describe().driver) for post in self._posts}
+            log.info("the control plane knows this agent", drivers=drivers)
+            self._is_known = True
 
     def stop(self) -> None:
         """Report no more."""

@@ -10,7 +10,7 @@ from itertools import takewhile
 from typing import Any, cast
 
 import msgspec
-from sqlalchemy import Table, delete, insert, select, text, update
+from sqlalchemy import Table, delete, insert, or_, select, text, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from onestack.core import clock, doorbell, log, trace
@@ -87,6 +87,23 @@ def stream(session: Session, after: int = 0, limit: int = BATCH) -> list[Event]:
         .order_by(EventRecord.position)
         .limit(limit)
     )
+    return [msgspec.convert(row, Event, from_attributes=True) for row in rows]
+
+
+def history(session: Session, after: int | None, limit: int, resource: str | None) -> list[Event]:
+    """What happened behind a position, or the newest that is known; oldest first."""
+    wanted = select(EventRecord).where(EventRecord.position.is_not(None)).limit(limit)
+    if resource is not None:
+        known = (
+            EventRecord.resource == resource,
+            EventRecord.resource.endswith(f"/{resource}", autoescape=True),
+        )
+        wanted = wanted.where(or_(*known))
+    if after is not None:
+        wanted = wanted.where(EventRecord.position > after).order_by(EventRecord.position)
+        rows = list(session.scalars(wanted))
+    else:
+        rows = list(session.scalars(wanted.order_by(EventRecord.position.desc())))[::-1]
     return [msgspec.convert(row, Event, from_attributes=True) for row in rows]
 
 

@@ -2,19 +2,19 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from sqlalchemy.exc import DBAPIError
 
 from onestack import __version__
-from onestack.core import log, metrics, trace
+from onestack.core import event, log, metrics, trace
 from onestack.core.api import PUBLIC, Operations, Page, Raw, Reply, Service
 from onestack.core.context import Context, Request
 from onestack.core.db import Database
 from onestack.core.errors import ApiError, BadRequest, NotFound
 from onestack.core.policy import Rule
-from onestack.core.shapes import Shape
+from onestack.core.shapes import Meta, Shape, Short, iso
 
 api = Operations("cloud")
 
@@ -148,6 +148,40 @@ def traces(_ctx: Context, name: str) -> list[TraceView]:
     if not found:
         raise TraceNotFound(name=name[:80])
     return [_view(each) for each in found]
+
+
+class EventsQuery(Shape):
+    """Which events: behind a position, or the newest ones; of one resource, or of all."""
+
+    after: Annotated[int, Meta(ge=0)] | None = None
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+    resource: Short | None = None
+
+
+class EventView(Shape):
+    """Something that happened."""
+
+    position: int
+    name: str
+    resource: str | None
+    project_id: str | None
+    request_id: str | None
+    emitted_at: str | None
+    payload: dict[str, Any]
+
+
+@api.get("/onestack/v1/events", ADMIN, key="events", kept=False)
+def events(ctx: Context, query: EventsQuery) -> list[EventView]:
+    """List what happened, oldest first."""
+    found = event.history(ctx.session, query.after, query.limit, query.resource)
+    return [
+        EventView(
+            position=each.position, name=each.name, resource=each.resource,
+            project_id=each.project_id, request_id=each.request_id,
+            emitted_at=iso(each.emitted_at), payload=each.payload,
+        )
+        for each in found
+    ]  # fmt: skip
 
 
 def _view(kept: trace.Trace) -> TraceView:
