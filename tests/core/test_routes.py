@@ -1,12 +1,13 @@
 """Routes: which operation a path leads to, and which paths an access rule allows."""
 
 import time
+from dataclasses import replace
 
 import pytest
 
 from onestack.core.api import Operations, Service
 from onestack.core.observe import PlainStyle
-from onestack.core.routes import Routes, path_matches
+from onestack.core.routes import PROJECT, Routes, path_matches
 from tests.core.toy_service import ANYONE
 
 
@@ -103,3 +104,14 @@ def test_no_pattern_takes_long(pattern: str) -> None:
     began = time.perf_counter()
     path_matches(pattern[:225], "/" + "a" * 4000 + "/" * 4000 + "b")
     assert time.perf_counter() - began < 0.5
+
+
+def test_a_project_may_stand_first_where_the_service_lets_it() -> None:
+    routes = Routes([replace(service("/v", "GET /v3/things/{thing_id}"), project_under="/v3")])
+    _, by_method, found = routes.find("/v/v3/p/things/7")
+    assert (by_method["GET"].path, found) == (
+        "/v3/things/{thing_id}",
+        {PROJECT: "p", "thing_id": "7"},
+    )
+    assert routes.find("/v/v3/things/7")[2] == {"thing_id": "7"}
+    assert routes.find("/v/v3/p/q/things/7")[1] == {}

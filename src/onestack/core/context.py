@@ -192,6 +192,7 @@ class Context:
         self.cloud, self.request, self.rule = cloud, request, rule
         self.request_id, self.version = request_id, version
         self.parameters: Mapping[str, str] = {}
+        self.path_project_id: str | None = None  # where the path names it: the caller's own
         self.headers: dict[str, str] = {}  # what the answer carries besides its body
         self.decided = False
         self._caller: Caller | None = None

@@ -44,7 +44,7 @@ from onestack.core.errors import (
     UriTooLong,
 )
 from onestack.core.response import JSON, Header, Response, answer_of, send
-from onestack.core.routes import ByMethod, Routes, path_matches
+from onestack.core.routes import PROJECT, ByMethod, Routes, path_matches
 from onestack.core.shapes import Version, Window
 from onestack.core.streams import Channel, Producer, Receive, Send, Upload
 from onestack.core.threads import Threads
@@ -208,6 +208,7 @@ class Application:
         if not operation.window.holds(version):
             raise NotFound
         context = Context(self.cloud, request, operation.rule, request_id, version)
+        context.path_project_id = parameters.pop(PROJECT, None)
         context.parameters = parameters
         for name, value in parameters.items():
             if name.endswith("_id"):
@@ -385,6 +386,8 @@ def _authenticate(context: Context, service: Service, operation: Operation) -> N
             return
         raise
     context.identify(caller)
+    if context.path_project_id not in (None, caller.project_id):
+        raise BadRequest("Malformed request url")
     if caller.access_rules is not None:
         _check_access_rules(caller, service, context)
     if not operation.is_public:

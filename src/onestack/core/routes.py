@@ -6,24 +6,27 @@ from onestack.core.api import Actions, Operation, Service
 
 ByMethod = dict[str, Operation | Actions]
 
+PROJECT = "the caller's project"  # no handler's parameter can be called so
 STEPS_MAX = 10_000  # of matching one path to one access rule
 
 
 class _Node:
-    __slots__ = ("by_method", "children", "parameter", "rest", "service")
+    __slots__ = ("by_method", "children", "names", "parameter", "rest", "service")
 
     def __init__(self) -> None:
         self.children: dict[str, _Node] = {}
         self.parameter: _Node | None = None
         self.rest: _Node | None = None
         self.by_method: ByMethod = {}
+        self.names: tuple[str, ...] = ()
         self.service: Service | None = None
 
 
 class Routes:
     """The paths of all services as a tree of segments; a literal segment wins over a parameter.
 
-    A path's last parameter, written `{name*}`, takes all that is left of a path.
+    A path's last parameter, written `{name*}`, takes all that is left of a path. Where a service
+    lets clients name their project in the path, that is the parameter `PROJECT`.
     """
 
     def __init__(self, services: Sequence[Service]) -> None:
@@ -31,11 +34,11 @@ class Routes:
         for service in services:
             self._node(service.root).service = service
             for operation in service.operations:
-                by_method = self._node(service.root + operation.path).by_method
-                _add(by_method, operation)
-                for other in by_method.values():
-                    if other.parameter_names != operation.parameter_names:
-                        raise ValueError(f"other parameters: {other.path} and {operation.path}")
+                self._lead(service.root + operation.path, operation, operation.parameter_names)
+                under = service.project_under
+                if under is not None and operation.path.startswith(f"{under}/"):
+                    path = f"{service.root}{under}/{{}}{operation.path.removeprefix(under)}"
+                    self._lead(path, operation, (PROJECT, *operation.parameter_names))
 
     def find(self, path: str) -> tuple[Service | None, ByMethod, dict[str, str]]:
         """The service that owns a path, the operations there, and the path's parameters."""
@@ -51,8 +54,14 @@ class Routes:
         found = _descend(self._root, segments, 0, values)
         if found is None or (service is not None and _lacks_name(service, path)):
             return service, {}, {}
-        names = next(iter(found.by_method.values())).parameter_names
-        return service, found.by_method, dict(zip(names, values, strict=True))
+        return service, found.by_method, dict(zip(found.names, values, strict=True))
+
+    def _lead(self, path: str, operation: Operation, names: tuple[str, ...]) -> None:
+        node = self._node(path)
+        if node.by_method and node.names != names:
+            raise ValueError(f"other parameters in {path}: {node.names} and {names}")
+        node.names = names
+        _add(node.by_method, operation)
 
     def _node(self, path: str) -> _Node:
         node = self._root
