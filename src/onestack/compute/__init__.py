@@ -4,6 +4,7 @@ from onestack.compute import aggregates, decisions, keypairs, quotas, server_gro
 from onestack.compute.flavors.record import bootstrap
 from onestack.compute.hypervisor import Hypervisor
 from onestack.compute.rules import SHARED
+from onestack.compute.servers import instance_actions
 from onestack.compute.settings import ComputeSettings
 from onestack.compute.style import ROOT, VERSIONS, ComputeStyle
 from onestack.compute.wiring import host_reported, wire
@@ -20,7 +21,14 @@ SERVICE = Service(
     style=ComputeStyle(),
     topic="compute",
     shared_rules=SHARED,
-    nouns=(keypairs.api, server_groups.api, aggregates.api, quotas.api, decisions.api),
+    nouns=(
+        keypairs.api,
+        server_groups.api,
+        aggregates.api,
+        quotas.api,
+        decisions.api,
+        instance_actions.api,
+    ),
 )
 
 FLOWS: tuple[type[Flow[object]], ...] = ()

@@ -1,0 +1,1 @@
+"""Servers: guests, from their creation to their end."""
