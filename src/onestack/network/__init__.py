@@ -2,7 +2,9 @@
 
 from onestack.core.api import Service
 from onestack.core.flow import Flow
-from onestack.network import quotas
+from onestack.network import quotas, rbac
+from onestack.network.floating_ips import record as _floating_ips  # noqa: F401 - records
+from onestack.network.routers import record as _routers  # noqa: F401 - records
 from onestack.network.rules import SHARED
 from onestack.network.security_groups import ports as _security_groups  # noqa: F401 - records
 from onestack.network.settings import NetworkSettings
@@ -19,7 +21,7 @@ SERVICE = Service(
     style=NetworkStyle(),
     topic="network",
     shared_rules=SHARED,
-    nouns=(quotas.api,),
+    nouns=(quotas.api, rbac.api),
 )
 
 FLOWS: tuple[type[Flow[object]], ...] = ()

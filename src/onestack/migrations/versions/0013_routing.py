@@ -13,14 +13,17 @@ def upgrade() -> None:
     """Make the tables."""
     _quotas()
     _security_groups()
+    _routers()
+    _floating_ips()
+    _rbac_policies()
 
 
 def downgrade() -> None:
     """Drop the tables."""
-    op.drop_table("port_security_groups")
-    op.drop_table("security_group_rules")
-    op.drop_table("security_groups")
-    op.drop_table("network_quotas")
+    for name in ("rbac_policies", "port_forwardings", "floating_ips", "routers",
+                 "port_security_groups", "security_group_rules", "security_groups",
+                 "network_quotas"):  # fmt: skip
+        op.drop_table(name)
 
 
 def _quotas() -> None:
@@ -79,6 +82,9 @@ def _security_groups() -> None:
             "port_id", "security_group_id", name="pk_port_security_groups"
         ),
         sa.ForeignKeyConstraint(
+            ["port_id"], ["ports.id"], name="fk_port_security_groups_port_id", ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
             ["security_group_id"], ["security_groups.id"],
             name="fk_port_security_groups_security_group_id",
         ),
@@ -86,6 +92,111 @@ def _security_groups() -> None:
     op.create_index(
         "ix_port_security_groups_security_group_id", "port_security_groups", ["security_group_id"]
     )
+
+
+def _routers() -> None:
+    op.create_table(
+        "routers",
+        *_standard(),
+        sa.Column("admin_state_up", sa.Boolean, nullable=False),
+        sa.Column("status", sa.Text, nullable=False),
+        sa.Column("gateway_port_id", sa.Text, nullable=True),
+        sa.Column("gateway_network_id", sa.Text, nullable=True),
+        sa.Column("enable_snat", sa.Boolean, nullable=False),
+        sa.Column("routes", sa.JSON, nullable=False),
+        sa.Column("availability_zone_hints", sa.JSON, nullable=False),
+        sa.Column("host", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_routers"),
+        sa.UniqueConstraint("gateway_port_id", name="uq_routers_gateway_port_id"),
+        sa.ForeignKeyConstraint(
+            ["gateway_port_id"], ["ports.id"], name="fk_routers_gateway_port_id"
+        ),
+        sa.ForeignKeyConstraint(
+            ["gateway_network_id"], ["networks.id"], name="fk_routers_gateway_network_id"
+        ),
+    )
+    for name in ("project_id", "gateway_network_id", "host"):
+        op.create_index(f"ix_routers_{name}", "routers", [name])
+
+
+def _floating_ips() -> None:
+    op.create_table(
+        "floating_ips",
+        *_standard(),
+        sa.Column("floating_network_id", sa.Text, nullable=False),
+        sa.Column("floating_ip_address", sa.Text, nullable=False),
+        sa.Column("floating_port_id", sa.Text, nullable=False),
+        sa.Column("fixed_port_id", sa.Text, nullable=True),
+        sa.Column("fixed_ip_address", sa.Text, nullable=True),
+        sa.Column("router_id", sa.Text, nullable=True),
+        sa.Column("status", sa.Text, nullable=False),
+        sa.Column("dns_name", sa.Text, nullable=False),
+        sa.Column("dns_domain", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_floating_ips"),
+        sa.UniqueConstraint("floating_port_id", name="uq_floating_ips_floating_port_id"),
+        sa.UniqueConstraint(
+            "fixed_port_id", "fixed_ip_address",
+            name="uq_floating_ips_fixed_port_id_fixed_ip_address",
+        ),
+        *(
+            sa.ForeignKeyConstraint([name], [target], name=f"fk_floating_ips_{name}")
+            for name, target in (
+                ("floating_network_id", "networks.id"),
+                ("floating_port_id", "ports.id"),
+                ("fixed_port_id", "ports.id"),
+                ("router_id", "routers.id"),
+            )
+        ),
+    )  # fmt: skip
+    for name in ("project_id", "floating_network_id", "floating_ip_address", "fixed_ip_address",
+                 "router_id"):  # fmt: skip
+        op.create_index(f"ix_floating_ips_{name}", "floating_ips", [name])
+    op.create_table(
+        "port_forwardings",
+        sa.Column("id", sa.Text, nullable=False),
+        sa.Column("floating_ip_id", sa.Text, nullable=False),
+        sa.Column("protocol", sa.Text, nullable=False),
+        sa.Column("external_port", sa.Integer, nullable=False),
+        sa.Column("internal_port_id", sa.Text, nullable=False),
+        sa.Column("internal_ip_address", sa.Text, nullable=False),
+        sa.Column("internal_port", sa.Integer, nullable=False),
+        sa.Column("description", sa.Text, nullable=False),
+        sa.Column("created_at", sa.DateTime, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_port_forwardings"),
+        sa.UniqueConstraint(
+            "floating_ip_id", "protocol", "external_port",
+            name="uq_port_forwardings_floating_ip_id_protocol_external_port",
+        ),
+        sa.ForeignKeyConstraint(
+            ["floating_ip_id"], ["floating_ips.id"],
+            name="fk_port_forwardings_floating_ip_id", ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["internal_port_id"], ["ports.id"], name="fk_port_forwardings_internal_port_id"
+        ),
+    )  # fmt: skip
+    op.create_index(
+        "ix_port_forwardings_internal_port_id", "port_forwardings", ["internal_port_id"]
+    )
+
+
+def _rbac_policies() -> None:
+    op.create_table(
+        "rbac_policies",
+        sa.Column("id", sa.Text, nullable=False),
+        sa.Column("project_id", sa.Text, nullable=False),
+        sa.Column("object_type", sa.Text, nullable=False),
+        sa.Column("object_id", sa.Text, nullable=False),
+        sa.Column("action", sa.Text, nullable=False),
+        sa.Column("target_project", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_rbac_policies"),
+        sa.UniqueConstraint(
+            "object_id", "action", "target_project",
+            name="uq_rbac_policies_object_id_action_target_project",
+        ),
+    )  # fmt: skip
+    for name in ("project_id", "target_project"):
+        op.create_index(f"ix_rbac_policies_{name}", "rbac_policies", [name])
 
 
 def _standard() -> list[sa.Column[Any]]:

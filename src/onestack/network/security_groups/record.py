@@ -58,7 +58,9 @@ class PortSecurityGroupRecord(Record):
     __tablename__ = "port_security_groups"
     topic = TOPIC
 
-    port_id: Mapped[str] = mapped_column(primary_key=True)
+    port_id: Mapped[str] = mapped_column(
+        ForeignKey("ports.id", ondelete="CASCADE"), primary_key=True
+    )
     security_group_id: Mapped[str] = mapped_column(
         ForeignKey("security_groups.id"), primary_key=True, index=True
     )

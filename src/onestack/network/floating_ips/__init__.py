@@ -1,0 +1,1 @@
+"""Floating IPs: addresses of the outside that lead to ports inside."""

@@ -1,0 +1,1 @@
+"""Routers: how networks reach each other, and the world outside."""
