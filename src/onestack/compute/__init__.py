@@ -1,6 +1,17 @@
 """Compute: servers, and the hosts that they run on."""
 
-from onestack.compute import aggregates, decisions, keypairs, quotas, server_groups
+from onestack.compute import (
+    aggregates,
+    decisions,
+    keypairs,
+    limits,
+    quota_classes,
+    quota_sets,
+    server_groups,
+)
+from onestack.compute.flavors import access, extra_specs
+from onestack.compute.flavors import change as change_flavors
+from onestack.compute.flavors import read as read_flavors
 from onestack.compute.flavors.record import bootstrap
 from onestack.compute.hypervisor import Hypervisor
 from onestack.compute.rules import SHARED
@@ -22,10 +33,16 @@ SERVICE = Service(
     topic="compute",
     shared_rules=SHARED,
     nouns=(
+        read_flavors.api,
+        change_flavors.api,
+        access.api,
+        extra_specs.api,
         keypairs.api,
         server_groups.api,
         aggregates.api,
-        quotas.api,
+        quota_sets.api,
+        quota_classes.api,
+        limits.api,
         decisions.api,
         instance_actions.api,
     ),

@@ -1,15 +1,37 @@
 """Key pairs: what a user signs in to servers with."""
 
 import datetime as dt
+import re
+from base64 import b64decode
+from hashlib import md5, sha1
+from typing import Annotated, Any, Literal
 
-from sqlalchemy import UniqueConstraint, select
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
+from sqlalchemy import Select, UniqueConstraint, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from onestack.core.api import Operations
+from onestack.compute import quotas, rules
+from onestack.compute.paging import PageQuery, cut
+from onestack.core import clock, event
+from onestack.core.api import Operations, Page, Reply
+from onestack.core.context import Context
 from onestack.core.db import Record
-from onestack.core.errors import NotFound
+from onestack.core.errors import BadRequest, Conflict, NotFound
+from onestack.core.shapes import UNSET, Meta, Shape, UnsetType, since
 
 api = Operations("key pairs")
+
+KEY_BITS = 2048
+CERTIFICATE_DAYS = 3650
+NAME = r"^(?! )[a-zA-Z0-9 _-]{1,255}(?<! )$"
+NAME_SINCE_92 = r"^(?! )[a-zA-Z0-9 _.@-]{1,255}(?<! )$"
+
+Type = Literal["ssh", "x509"]
+UserId = Annotated[str, Meta(min_length=1, max_length=255)]
 
 
 class KeypairRecord(Record):
@@ -32,12 +54,241 @@ class KeypairNotFound(NotFound):
     message = "Keypair {name} not found for user {user_id}"
 
 
+class KeypairExists(Conflict):
+    message = "Key pair '{name}' already exists."
+
+
+class BadKey(BadRequest):
+    message = "Keypair data is invalid: failed to generate fingerprint"
+
+
+class BadName(BadRequest):
+    message = "Keypair data is invalid: Keypair name contains unsafe characters"
+
+
+class KeyNeeded(BadRequest):
+    message = "Invalid input for field/attribute keypair: 'public_key' is a required property"
+
+
+class KeypairCreate(Shape, forbid_unknown_fields=True):
+    """A key pair to keep, or to generate where no public key is given."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=255)]
+    public_key: Annotated[str, Meta(min_length=1, max_length=65535)] | None = None
+    type: Annotated[Type, since("2.2")] = "ssh"
+    user_id: Annotated[UserId | UnsetType, since("2.10")] = UNSET
+
+
+class UserQuery(Shape):
+    """Whose key pair."""
+
+    user_id: Annotated[str | UnsetType, since("2.10")] = UNSET
+
+
+class KeypairQuery(PageQuery):
+    """Whose key pairs, and which part of them."""
+
+    user_id: Annotated[str | UnsetType, since("2.10")] = UNSET
+
+
+class Summary(Shape):
+    """A key pair in a list."""
+
+    name: str
+    public_key: str
+    fingerprint: str
+    type: Annotated[str, since("2.2")]
+
+
+class Listed(Shape):
+    """An item of a list, which is wrapped once more."""
+
+    keypair: Summary
+
+
+class Made(Summary, kw_only=True):
+    """A key pair that was made; with its private key when that was generated, this once."""
+
+    user_id: str
+    private_key: str | UnsetType = UNSET
+
+
+class KeypairView(Summary, kw_only=True):
+    """A key pair."""
+
+    id: int
+    user_id: str
+    created_at: str
+    deleted: bool = False
+    deleted_at: str | None = None
+    updated_at: str | None = None
+
+
+def _generates(ctx: Context) -> bool:
+    """Whether a key may have to be made, which takes long."""
+    return ctx.version < (2, 92)
+
+
+@api.get("/v2.1/os-keypairs", rules.rule("os-keypairs:index", rules.OWN_USER), key="keypairs")
+def index(ctx: Context, query: KeypairQuery) -> Page[Listed]:
+    """List a user's key pairs."""
+    user_id = _user(ctx, query.user_id)
+    wanted: Select[Any] = select(KeypairRecord).where(KeypairRecord.user_id == user_id)
+    if ctx.version < (2, 35):
+        query.limit = query.marker = None
+    rows, has_more = cut(ctx.session, wanted, [(KeypairRecord.name, False)], query)
+    marker = rows[-1].name if rows and has_more else None
+    return Page([Listed(keypair=_summary(each)) for each in rows], marker)
+
+
+@api.post(
+    "/v2.1/os-keypairs",
+    rules.rule("os-keypairs:create", rules.OWN_USER),
+    key="keypair",
+    threaded=_generates,
+)
+def create(ctx: Context, body: KeypairCreate) -> Reply:
+    """Keep a key pair; before 2.92 one is generated where no public key is given."""
+    user_id = _user(ctx, body.user_id)
+    _check_name(ctx, body.name)
+    private_key: str | UnsetType = UNSET
+    public_key = body.public_key
+    if public_key is None:
+        if not _generates(ctx):
+            raise KeyNeeded
+        private_key, public_key = _generated(body.type, user_id)
+    quotas.check_keypairs(ctx.session, user_id)
+    if _stored(ctx.session, user_id, body.name) is not None:
+        raise KeypairExists(name=body.name)
+    record = KeypairRecord(
+        user_id=user_id,
+        name=body.name,
+        type=body.type,
+        public_key=public_key,
+        fingerprint=_fingerprint(body.type, public_key),
+        created_at=clock.now(),
+    )
+    ctx.session.add(record)
+    ctx.session.flush()
+    _emit(ctx, "create", record)
+    made = Made(
+        name=record.name, public_key=public_key, fingerprint=record.fingerprint,
+        type=record.type, user_id=user_id, private_key=private_key,
+    )  # fmt: skip
+    return Reply(made, status=201 if ctx.version >= (2, 2) else 200)
+
+
+@api.get("/v2.1/os-keypairs/{name}", rules.rule("os-keypairs:show", rules.OWN_USER), key="keypair")
+def show(ctx: Context, name: str, query: UserQuery) -> KeypairView:
+    """Show a key pair."""
+    record = find(ctx.session, _user(ctx, query.user_id), name)
+    return KeypairView(
+        id=record.id, user_id=record.user_id, name=record.name, type=record.type,
+        public_key=record.public_key, fingerprint=record.fingerprint,
+        created_at=record.created_at.isoformat(timespec="microseconds"),
+    )  # fmt: skip
+
+
+@api.delete("/v2.1/os-keypairs/{name}", rules.rule("os-keypairs:delete", rules.OWN_USER))
+def delete(ctx: Context, name: str, query: UserQuery) -> Reply:
+    """Delete a key pair; servers that were made with it keep the key."""
+    record = find(ctx.session, _user(ctx, query.user_id), name)
+    ctx.session.delete(record)
+    _emit(ctx, "delete", record)
+    return Reply(status=204 if ctx.version >= (2, 2) else 202)
+
+
 def find(session: Session, user_id: str, name: str) -> KeypairRecord:
     """The key pair of a user that has this name."""
+    record = _stored(session, user_id, name)
+    if record is None:
+        raise KeypairNotFound(name=name[:255], user_id=user_id)
+    return record
+
+
+def _stored(session: Session, user_id: str, name: str) -> KeypairRecord | None:
     wanted = select(KeypairRecord).where(
         KeypairRecord.user_id == user_id, KeypairRecord.name == name
     )
-    record = session.scalar(wanted)
-    if record is None:
-        raise KeypairNotFound(name=name, user_id=user_id)
-    return record
+    return session.scalar(wanted)
+
+
+def _user(ctx: Context, asked: str | UnsetType) -> str:
+    """Whose key pairs are meant; others' are for administrators."""
+    user_id = ctx.caller.user_id if asked is UNSET else asked
+    ctx.allow({"user_id": user_id, "project_id": ctx.caller.project_id})
+    return user_id
+
+
+def _summary(record: KeypairRecord) -> Summary:
+    return Summary(
+        name=record.name,
+        public_key=record.public_key,
+        fingerprint=record.fingerprint,
+        type=record.type,
+    )
+
+
+def _check_name(ctx: Context, name: str) -> None:
+    if not re.match(NAME_SINCE_92 if ctx.version >= (2, 92) else NAME, name):
+        raise BadName
+
+
+def _generated(kind: Type, user_id: str) -> tuple[str, str]:
+    """A new private key, and what is public of it."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=KEY_BITS)
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.TraditionalOpenSSL,
+        serialization.NoEncryption(),
+    ).decode()
+    if kind == "x509":
+        return private, _certificate(key, user_id)
+    public = key.public_key().public_bytes(
+        serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
+    )
+    return private, f"{public.decode()} Generated-by-onestack"
+
+
+def _certificate(key: rsa.RSAPrivateKey, user_id: str) -> str:
+    """A certificate for a key, which the key itself vouches for."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, user_id[:64])])
+    now = clock.now()
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now)
+        .not_valid_after(now + dt.timedelta(days=CERTIFICATE_DAYS))
+        .add_extension(
+            x509.ExtendedKeyUsage([x509.oid.ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False
+        )
+        .sign(key, hashes.SHA256())
+    )
+    return made.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def _fingerprint(kind: str, public_key: str) -> str:
+    """How people tell keys apart."""
+    try:
+        if kind == "x509":
+            certificate = x509.load_pem_x509_certificate(public_key.encode())
+            content = certificate.public_bytes(serialization.Encoding.DER)
+            digest = sha1(content, usedforsecurity=False).hexdigest()
+        else:
+            serialization.load_ssh_public_key(public_key.encode())
+            content = b64decode(public_key.split()[1])
+            digest = md5(content, usedforsecurity=False).hexdigest()
+    except (ValueError, IndexError, UnsupportedAlgorithm) as error:
+        raise BadKey from error
+    return ":".join(digest[at : at + 2] for at in range(0, len(digest), 2))
+
+
+def _emit(ctx: Context, what: str, record: KeypairRecord) -> None:
+    payload = {
+        "key_name": record.name, "user_id": record.user_id, "fingerprint": record.fingerprint,
+        "type": record.type,
+    }  # fmt: skip
+    event.emit(ctx.session, f"keypair.{what}", payload, ctx.caller.project_id, record.name)

@@ -1,6 +1,9 @@
 """Who may do what with servers, in the words that the operations share."""
 
+from typing import Any, Protocol
+
 from onestack.core.context import Context
+from onestack.core.errors import ApiError
 from onestack.core.policy import Rule
 
 SHARED = {
@@ -19,6 +22,13 @@ READER = "rule:project_reader_or_admin"
 OWN_USER = "(rule:context_is_admin) or user_id:%(user_id)s"
 
 
+class Owned(Protocol):
+    """What belongs to a project, and was made by one of its users."""
+
+    project_id: Any
+    user_id: Any
+
+
 def rule(name: str, check: str = ADMIN) -> Rule:
     """A rule under upstream's name, that tokens for projects can meet."""
     return Rule(f"os_compute_api:{name}", check, PROJECT)
@@ -34,3 +44,18 @@ def is_allowed_own(ctx: Context, judged: Rule) -> bool:
     """Whether another rule than the operation's lets the caller do this in their project."""
     own = {"project_id": ctx.caller.project_id, "user_id": ctx.caller.user_id}
     return ctx.policy.decide(judged.name, ctx.caller.credentials, own) is True
+
+
+def allow_or_hide(ctx: Context, record: Owned, hidden: ApiError) -> None:
+    """Refuse who may not do this to a thing; another project's is as if it were not there."""
+    is_theirs = record.project_id != ctx.caller.project_id
+    target = {"project_id": record.project_id, "user_id": record.user_id}
+    if is_theirs and ctx.policy.decide(ctx.rule.name, ctx.caller.credentials, target) is not True:
+        ctx.decided = True
+        raise hidden
+    ctx.allow(target)
+
+
+def is_admin(ctx: Context) -> bool:
+    """Whether the caller stands above projects."""
+    return ctx.policy.decide("context_is_admin", ctx.caller.credentials, None) is True
