@@ -278,6 +278,7 @@ def _bootstrap(cloud: Cloud, data: Path, base_url: str, passwords: identity.Firs
     path = data / "admin.json"
     with cloud.get(Database).transaction() as session:
         made = identity.bootstrap(session, settings, url, OFFERS, passwords)
+        compute.bootstrap(session)
         if made:
             _write_accounts(path, url, made)  # before the commit: a password is never lost
             log.info("made the first accounts", users=[account.user for account in made])

@@ -28,7 +28,8 @@ def test_a_flavor_by_version(local: Local) -> None:
     path = f"/flavors/{made['id']}"
     old = admin.at("2.1").get(path)["flavor"]
     assert old.keys() == OLD
-    assert old["swap"] == "" and old["rxtx_factor"] == 1.0
+    assert old["swap"] == ""
+    assert old["rxtx_factor"] == 1.0
     assert admin.at("2.55").get(path)["flavor"].keys() == OLD | {"description"}
     assert admin.at("2.61").get(path)["flavor"]["extra_specs"] == {}
     assert admin.at("2.74").get(path)["flavor"]["swap"] == ""
@@ -125,8 +126,10 @@ def test_a_private_flavor_is_for_the_projects_that_were_named(local: Local) -> N
     assert admin.get(f"{path}/os-flavor-access") == added
     admin.post(f"{path}/action", {"addTenantAccess": tenant}, status=409)
     assert owner.get(path)["flavor"]["name"] == "private"
-    assert "private" in names(owner) and "private" not in names(stranger)
-    assert "private" not in names(admin) and "private" in names(admin, "?is_public=none")
+    assert "private" in names(owner)
+    assert "private" not in names(stranger)
+    assert "private" not in names(admin)
+    assert "private" in names(admin, "?is_public=none")
     assert "private" in names(admin, "?is_public=false")
     assert "m1.tiny" not in names(admin, "?is_public=false")
     assert "private" not in names(stranger, "?is_public=none")
@@ -153,7 +156,8 @@ def test_extra_specs(local: Local) -> None:
     assert demo.get(path) == {"extra_specs": specs}
     assert demo.get(f"/flavors/{flavor['id']}")["flavor"]["extra_specs"] == specs
     listed = {each["id"]: each for each in demo.get("/flavors/detail")["flavors"]}
-    assert listed[flavor["id"]]["extra_specs"] == specs and listed["1"]["extra_specs"] == {}
+    assert listed[flavor["id"]]["extra_specs"] == specs
+    assert listed["1"]["extra_specs"] == {}
     assert demo.get(f"{path}/quota") == {"quota": "2"}
     assert admin.put(f"{path}/quota", {"quota": "3"}) == {"quota": "3"}
     admin.put(f"{path}/quota", {"other": "3"}, status=400)

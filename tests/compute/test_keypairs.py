@@ -25,12 +25,16 @@ def test_a_key_is_kept(local: Local) -> None:
     me = actors.newcomer(local, "key-keeper")
     made = make(me, "mine", public_key=PUBLIC)
     assert made.keys() == {"name", "public_key", "fingerprint", "type", "user_id"}
-    assert made["public_key"] == PUBLIC and made["type"] == "ssh"
+    assert made["public_key"] == PUBLIC
+    assert made["type"] == "ssh"
     parts = made["fingerprint"].split(":")
-    assert len(parts) == 16 and all(len(part) == 2 for part in parts)
+    assert len(parts) == 16
+    assert all(len(part) == 2 for part in parts)
     shown = me.get("/os-keypairs/mine")["keypair"]
     assert shown.items() >= made.items()
-    assert shown["deleted"] is False and shown["updated_at"] is None and shown["id"] > 0
+    assert shown["deleted"] is False
+    assert shown["updated_at"] is None
+    assert shown["id"] > 0
     assert me.at("2.1").get("/os-keypairs/mine")["keypair"].keys() == shown.keys() - {"type"}
     listed = me.at("2.1").get("/os-keypairs")["keypairs"]
     assert listed == [{"keypair": {n: made[n] for n in ("name", "public_key", "fingerprint")}}]

@@ -24,7 +24,8 @@ def test_a_group_by_version(local: Local) -> None:
     path = f"/os-server-groups/{made['id']}"
     assert me.get(path)["server_group"] == made
     middle = me.at("2.63").get(path)["server_group"]
-    assert middle["policies"] == ["anti-affinity"] and middle["metadata"] == {}
+    assert middle["policies"] == ["anti-affinity"]
+    assert middle["metadata"] == {}
     assert me.at("2.12").get(path)["server_group"].keys() == {
         "id", "name", "policies", "members", "metadata"
     }  # fmt: skip

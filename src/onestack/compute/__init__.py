@@ -22,6 +22,9 @@ from onestack.compute.wiring import host_reported, wire
 from onestack.core.api import Service
 from onestack.core.flow import Flow
 
+# Rules that an operation judges by besides the one that it declares.
+JUDGED_TOO = (server_groups.ALL, limits.OTHERS)
+
 SERVICE = Service(
     name="compute",
     type="compute",
@@ -31,7 +34,7 @@ SERVICE = Service(
     microversions=VERSIONS,
     style=ComputeStyle(),
     topic="compute",
-    shared_rules=SHARED,
+    shared_rules=SHARED | {rule.name: rule.check for rule in JUDGED_TOO},
     nouns=(
         read_flavors.api,
         change_flavors.api,
