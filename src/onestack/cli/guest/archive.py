@@ -1,4 +1,4 @@
-"""The archive that a kernel unpacks at boot (cpio, format newc), written without the cpio program."""
+"""The archive that a kernel unpacks at boot (cpio, format newc), written without a program."""
 
 import os
 import stat
