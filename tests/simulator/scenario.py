@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from onestack.core.context import Cloud
 from onestack.core.db import Record
 from onestack.core.flow import Flow
 
@@ -21,6 +22,7 @@ class Scenario:
     can_be_interrupted = False
     runs = 0  # periodic flows never end: all is at rest when each of them ran so often
     records: Iterable[type[Record]] = ()  # what it keeps in tables of the package
+    cloud = Cloud()  # what flows find when they call a facade
     folder: Path | None = None  # where its files are; something may go wrong at each change of one
 
     def prepare(self, session: Session) -> None:

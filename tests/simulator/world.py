@@ -205,7 +205,8 @@ class World:
 
     def engine(self) -> Engine:
         """The engine of a process that just started."""
-        return Watched(self.database, self, self.scenario.flows, lease_s=LEASE_S)
+        scenario = self.scenario
+        return Watched(self.database, self, scenario.flows, lease_s=LEASE_S, cloud=scenario.cloud)
 
     def request(self, what: Callable[[Session], None]) -> None:
         """What a client asks, again and again until it hears that it was done."""

@@ -1,5 +1,7 @@
 """Compute: servers, and the hosts that they run on."""
 
+from typing import Any
+
 from onestack.compute import (
     aggregates,
     decisions,
@@ -9,13 +11,14 @@ from onestack.compute import (
     quota_sets,
     server_groups,
 )
+from onestack.compute.consoles import proxy
 from onestack.compute.flavors import access, extra_specs
 from onestack.compute.flavors import change as change_flavors
 from onestack.compute.flavors import read as read_flavors
 from onestack.compute.flavors.record import bootstrap
 from onestack.compute.hypervisor import Hypervisor
 from onestack.compute.rules import SHARED
-from onestack.compute.servers import instance_actions
+from onestack.compute.servers import actions, instance_actions
 from onestack.compute.settings import ComputeSettings
 from onestack.compute.style import ROOT, VERSIONS, ComputeStyle
 from onestack.compute.wiring import host_reported, wire
@@ -23,7 +26,7 @@ from onestack.core.api import Service
 from onestack.core.flow import Flow
 
 # Rules that an operation judges by besides the one that it declares.
-JUDGED_TOO = (server_groups.ALL, limits.OTHERS)
+JUDGED_TOO = (server_groups.ALL, limits.OTHERS, *actions.JUDGED_TOO)
 
 SERVICE = Service(
     name="compute",
@@ -35,6 +38,7 @@ SERVICE = Service(
     style=ComputeStyle(),
     topic="compute",
     shared_rules=SHARED | {rule.name: rule.check for rule in JUDGED_TOO},
+    sockets={proxy.PATH: proxy.serve},
     nouns=(
         read_flavors.api,
         change_flavors.api,
@@ -48,10 +52,11 @@ SERVICE = Service(
         limits.api,
         decisions.api,
         instance_actions.api,
+        *actions.NOUNS,
     ),
 )
 
-FLOWS: tuple[type[Flow[object]], ...] = ()
+FLOWS: tuple[type[Flow[Any]], ...] = actions.FLOWS
 
 __all__ = [
     "FLOWS",

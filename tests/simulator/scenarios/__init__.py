@@ -1,6 +1,7 @@
 """Every scenario; a service adds its own here, and gets all of the simulator's tests for it."""
 
 from tests.simulator.scenario import Scenario
+from tests.simulator.scenarios.power import ForgetConsoleTokens, Pause, Stop, Unpause
 from tests.simulator.scenarios.toy import (
     Build,
     BuildElsewhere,
@@ -19,4 +20,5 @@ from tests.simulator.scenarios.upkeep import (
 SCENARIOS: list[Scenario] = [
     Build(), BuildElsewhere(), Delete(), BuildThenDelete(), DeleteDiskOfBuild(),
     ForgetEvents(), EndMemberships(), ForgetRevocations(), RotateKeys(), ClearStoreAway(),
+    Pause(), Unpause(), Stop(), ForgetConsoleTokens(),
 ]  # fmt: skip

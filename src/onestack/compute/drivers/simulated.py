@@ -5,6 +5,7 @@ from typing import Literal
 
 import msgspec
 
+from onestack.compute.drivers.simulated_console import Consoles
 from onestack.compute.hypervisor import (
     ConsoleAddress,
     Disk,
@@ -23,6 +24,7 @@ class SimulatedHypervisor:
         self._size = (vcpus, memory_mb, disk_gb)
         self._lock = threading.Lock()
         self._guests: dict[str, Guest] = {}
+        self._consoles = Consoles()
 
     def describe(self) -> HostDescription:
         vcpus, memory_mb, disk_gb = self._size
@@ -44,6 +46,7 @@ class SimulatedHypervisor:
     def destroy(self, guest_id: str, keep_disks: bool = False) -> None:
         with self._lock:
             self._guests.pop(guest_id, None)
+        self._consoles.close(guest_id)
 
     def start(self, guest: GuestSpec) -> Guest:
         return self.create(guest)
@@ -105,7 +108,7 @@ class SimulatedHypervisor:
         return f"simulated guest {guest_id}\nlogin: \n"
 
     def console(self, guest_id: str, kind: Literal["vnc", "serial"]) -> ConsoleAddress:
-        raise NotImplementedError  # replaced by the compute service's author
+        return self._consoles.address(guest_id, kind)
 
     def guests(self) -> list[Guest]:
         with self._lock:

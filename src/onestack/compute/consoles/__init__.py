@@ -1,0 +1,1 @@
+"""Consoles: what guests print, and their screens, in a browser."""
