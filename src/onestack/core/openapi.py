@@ -26,7 +26,8 @@ def document(service: Service, version: Version) -> Document:
         _open(shape, components)
     paths: dict[str, Document] = {}
     for op in shown:
-        item = paths.setdefault(service.root + op.path, {})
+        path = service.root + op.path.replace("*}", "}")
+        item = paths.setdefault(path, {})
         described = _operation(op, version, by_shape)
         known = item.setdefault(op.method.lower(), described)
         if known is not described:
