@@ -1,0 +1,41 @@
+"""The host as the router between its own external networks and the outside world."""
+
+import ipaddress
+from collections.abc import Mapping
+from pathlib import Path
+
+from onestack.network.drivers.linux import nft
+from onestack.network.drivers.linux.links import read_sysctl, set_sysctl
+from onestack.network.drivers.linux.store import write
+
+FORWARDING = "ipv4/ip_forward"
+
+
+def ensure(folder: Path, table: str, gateways: Mapping[str, list[str]]) -> None:
+    """Let pass what comes from the host's own gateways, behind the host's own address."""
+    own = {"table": {"family": "ip", "name": table}}
+    commands: list[nft.Command] = [{"add": own}, {"delete": own}, {"add": own}]
+    commands.append(nft.add_chain("ip", table, "nat-out", "postrouting", 100))
+    for device, cidrs in sorted(gateways.items()):
+        prefixes = [nft.prefix(ipaddress.ip_network(each)) for each in cidrs]
+        rule = [
+            nft.match(nft.header("ip", "saddr"), nft.one_of(prefixes)),
+            nft.match(nft.meta("oifname"), device, "!="),
+            {"masquerade": None},
+        ]
+        commands.append(nft.add_rule("ip", table, "nat-out", rule))
+    nft.load(commands)
+    before = folder / "ip_forward"
+    if not before.exists():
+        write(before, read_sysctl(FORWARDING).encode())
+    set_sysctl(FORWARDING, "1")
+
+
+def remove(folder: Path, table: str) -> None:
+    """Have the host forward no more than before."""
+    own = {"table": {"family": "ip", "name": table}}
+    nft.load([{"add": own}, {"delete": own}])
+    before = folder / "ip_forward"
+    if before.exists():
+        set_sysctl(FORWARDING, before.read_text())
+        before.unlink()

@@ -1,0 +1,101 @@
+"""Networks on this host: a bridge each, the way to other hosts, and the host's own leg."""
+
+import ipaddress
+from collections.abc import Iterable, Mapping
+
+from onestack.core import shell
+from onestack.network.drivers.linux.firewall import Bridge
+from onestack.network.drivers.linux.links import Links, set_sysctl
+from onestack.network.drivers.linux.names import Names
+from onestack.network.drivers.linux.options import LinuxOptions
+from onestack.network.switch import NetworkWiring
+
+SEGMENTS = ("local", "flat", "vxlan")
+
+
+class NotPossible(ValueError):
+    """A kind of network that this host's kernel has nothing for."""
+
+
+class Networks:
+    """Makes bridges, and leads them to other hosts."""
+
+    def __init__(self, options: LinuxOptions, names: Names) -> None:
+        self._options, self._names = options, names
+
+    def bridge(self, network: NetworkWiring) -> Bridge:
+        """The bridge that a network has, or will have."""
+        segment = network.segment
+        if segment.kind not in SEGMENTS:
+            raise NotPossible(f"this host has no networks of the kind {segment.kind}")
+        if segment.kind != "flat":
+            return Bridge(self._names.bridge(network.id), network.id, is_own=True)
+        physical = segment.physical_network or ""
+        if physical not in self._options.physical_networks:
+            raise NotPossible(f"this host is not on the physical network {physical}")
+        given = self._options.physical_networks[physical]
+        name = given or self._names.physical(physical)
+        return Bridge(name, network.id, is_own=not given)
+
+    def ensure(self, links: Links, network: NetworkWiring) -> None:
+        """Make a network's bridge, and lead it where it must lead."""
+        bridge = self.bridge(network)
+        links.bridge(bridge.name, self._names.alias, is_new=False)
+        if network.segment.kind == "vxlan":
+            self._tunnel(links, network, bridge.name)
+        elif network.segment.kind == "flat":
+            self._host_leg(links, network, bridge.name)
+
+    def remove(self, links: Links, network: NetworkWiring) -> None:
+        """Remove what a network had here; a bridge that others put there stays."""
+        bridge = self.bridge(network)
+        links.remove(self._names.tunnel(network.id))
+        links.remove(self._names.host_leg(bridge.name))
+        found = links.find(bridge.name)
+        if found is not None and found.get("IFLA_IFALIAS") == self._names.alias:
+            links.remove(bridge.name)
+
+    def _tunnel(self, links: Links, network: NetworkWiring, bridge: str) -> None:
+        name, number = self._names.tunnel(network.id), network.segment.segmentation_id
+        if number is None:
+            raise NotPossible("a vxlan network has a number")
+        if not network.peers:  # nobody to send to: what is on this host stays here
+            links.remove(name)
+            return
+        local, port = self._options.tunnel_address, self._options.tunnel_port
+        links.tunnel(name, self._names.alias, number, local, port)
+        links.peers(name, network.peers)
+        links.join(name, bridge, network.mtu)
+
+    def _host_leg(self, links: Links, network: NetworkWiring, bridge: str) -> None:
+        """The gateway that the outside world would be: on a leg like any router's, so that what it
+        sends is judged by the same rules as what comes from elsewhere."""
+        if network.segment.physical_network not in self._options.gateway_of:
+            return
+        inside, outside = self._names.gateway(bridge), self._names.host_leg(bridge)
+        addresses = [
+            f"{subnet.gateway}/{ipaddress.ip_network(subnet.cidr).prefixlen}"
+            for subnet in network.subnets if subnet.gateway
+        ]  # fmt: skip
+        links.veth(outside, self._names.alias, inside)
+        links.alter(inside, IFLA_IFALIAS=self._names.alias)
+        links.join(outside, bridge, network.mtu)
+        set_sysctl(f"ipv6/conf/{inside}/accept_dad", "0")
+        links.alter(inside, state="up", mtu=network.mtu)
+        links.addresses(inside, addresses)
+
+    def gateways(self, networks: Iterable[NetworkWiring]) -> Mapping[str, list[str]]:
+        """The host's own devices on external networks, and the IPv4 networks behind them."""
+        return {
+            self._names.gateway(self.bridge(each).name): [
+                subnet.cidr for subnet in each.subnets if subnet.version == 4
+            ]
+            for each in networks
+            if each.segment.kind == "flat"
+            and each.segment.physical_network in self._options.gateway_of
+        }
+
+
+def missing_programs() -> list[str]:
+    """The programs that this driver runs and this host does not have."""
+    return [each for each in ("nft", "dnsmasq", "conntrack") if shell.find(each) is None]

@@ -1,0 +1,26 @@
+"""Removes what a switch made: everything that has its mark, and nothing else."""
+
+import shutil
+from pathlib import Path
+
+from onestack.network.drivers.linux import masquerade, namespaces, nft
+from onestack.network.drivers.linux.firewall import FAMILIES
+from onestack.network.drivers.linux.links import Links
+from onestack.network.drivers.linux.names import Names
+from onestack.network.drivers.linux.programs import Program
+
+
+def remove_all(folder: Path, mark: str) -> None:
+    """Remove what a switch with this mark made in this network namespace, and what it was told;
+    the agent that made it must not be running."""
+    names = Names(mark)
+    for note in folder.glob("*/*/*.process"):
+        Program(note.parent, note.stem).stop()
+    for name in namespaces.listed(names.namespaces):
+        namespaces.remove(name)
+    with Links() as links:
+        for device in links.named(names.alias):
+            links.remove(device)
+    masquerade.remove(folder, names.table)
+    nft.load(nft.Table(names.table, FAMILIES, ()).gone())
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,247 @@
+"""The switch of a Linux host: bridges, taps, namespaces, nftables and dnsmasq, as they are told."""
+
+import contextlib
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from pyroute2.netlink.exceptions import NetlinkError
+
+from onestack.core import log
+from onestack.core.shell import CommandFailed
+from onestack.network.drivers.linux import masquerade, namespaces, networks, removal
+from onestack.network.drivers.linux.dhcp import DhcpServers
+from onestack.network.drivers.linux.firewall import Firewall, Plan
+from onestack.network.drivers.linux.links import Links, NoSuchDevice
+from onestack.network.drivers.linux.names import Names
+from onestack.network.drivers.linux.networks import Networks
+from onestack.network.drivers.linux.options import LinuxOptions
+from onestack.network.drivers.linux.questions import Questions
+from onestack.network.drivers.linux.routers import Routers
+from onestack.network.drivers.linux.store import Numbers, Store, W
+from onestack.network.switch import (
+    Applied,
+    Changes,
+    GroupWiring,
+    Item,
+    Kind,
+    NetworkWiring,
+    PortWiring,
+    RouterWiring,
+    SwitchDescription,
+    Trouble,
+)
+
+FAILURES = (OSError, ValueError, OverflowError, NetlinkError, NoSuchDevice, CommandFailed)
+
+
+class NotHere(ValueError):
+    """A network that something joins is not on this host."""
+
+
+class Outcome:
+    """What came of changes, one by one."""
+
+    def __init__(self) -> None:
+        self.wanted: list[Item] = []
+        self.troubles: dict[tuple[Kind, str], str] = {}
+
+    @contextlib.contextmanager
+    def attempt(self, kind: Kind, name: str) -> Iterator[None]:
+        """What goes wrong within is this item's trouble, and nobody else's."""
+        try:
+            yield
+        except FAILURES as error:
+            log.warning("could not be applied", kind=kind, id=name, reason=str(error))
+            self.trouble(kind, name, str(error))
+
+    def trouble(self, kind: Kind, name: str, text: str) -> None:
+        known = self.troubles.get((kind, name))
+        self.troubles[kind, name] = f"{known}; {text}" if known else text
+
+    def applied(self) -> Applied:
+        troubled = [(item, self.troubles[item.kind, item.id]) for item in self.wanted
+                    if (item.kind, item.id) in self.troubles]  # fmt: skip
+        done = [item for item in self.wanted if (item.kind, item.id) not in self.troubles]
+        return Applied(done, [Trouble(item, text) for item, text in troubled])
+
+
+class LinuxSwitch:
+    """Works in the network namespace that it is made in; what it was told is kept in `folder`."""
+
+    def __init__(self, folder: Path, options: LinuxOptions) -> None:
+        self._folder, self._options = folder, options
+        self._names = Names(options.mark)
+        self._home = namespaces.Here()
+        self._lock = threading.Lock()
+        self._store = Store(folder / "wirings")
+        self._networks = Networks(options, self._names)
+        self._dhcp = DhcpServers(folder / "dhcp", self._names)
+        self._routers = Routers(folder / "routers", self._names)
+        self._firewall = Firewall(self._names, Numbers(folder / "numbers.json", options.mark))
+        self._questions = Questions(options.metadata, self._names)
+        self._troubled: set[tuple[Kind, str]] = set()
+        self._resume()
+
+    def describe(self) -> SwitchDescription:
+        return SwitchDescription(
+            driver="linux",
+            segments=list(networks.SEGMENTS),
+            tunnel_address=self._options.tunnel_address,
+            physical_networks=sorted(self._options.physical_networks),
+        )
+
+    def apply(self, changes: Changes) -> Applied:
+        """Make the host as it is told to be; what is right already is left as it is."""
+        with self._lock:
+            return self._home.run(lambda: self._apply(changes))
+
+    def inventory(self) -> list[Item]:
+        """What is here as it must be: what is in trouble has yet to be applied."""
+        with self._lock:
+            return [each for each in self._store.items()
+                    if (each.kind, each.id) not in self._troubled]  # fmt: skip
+
+    def remove_all(self) -> None:
+        """Remove everything that has this switch's mark, and forget what it was told."""
+        with self._lock:
+            self.close()
+            self._home.run(lambda: removal.remove_all(self._folder, self._options.mark))
+
+    def close(self) -> None:
+        """Let go of what this process holds; what was made goes on working."""
+        self._questions.close()
+
+    def _resume(self) -> None:
+        """After a restart, of the agent or of the host, all is as it was before."""
+        kept = Changes(
+            networks=self._store.all(NetworkWiring),
+            groups=self._store.all(GroupWiring),
+            ports=self._store.all(PortWiring),
+            routers=self._store.all(RouterWiring),
+        )
+        self.apply(kept)
+
+    def _apply(self, changes: Changes) -> Applied:
+        outcome = Outcome()
+        gone = {(each.kind, each.id): each for each in changes.gone}
+        outcome.wanted += changes.gone
+        plan = Plan()
+        with Links() as links:
+            before = {each.id: each for each in self._store.all(RouterWiring)}
+            fresh = self._noted(changes, outcome)
+            self._take_away(links, gone, plan, outcome)
+            for port in fresh.ports:
+                plan.ports[port.id] = port
+            for group in fresh.groups:
+                plan.groups[group.id] = group
+            for network in fresh.networks:
+                with outcome.attempt("network", network.id):
+                    plan.bridges[network.id] = self._networks.bridge(network)
+            # Nothing is on a bridge before the rules that guard it are in force.
+            self._firewall.change(plan)
+            self._report(plan, outcome)
+            for network in fresh.networks:
+                with outcome.attempt("network", network.id):
+                    self._network(links, network, outcome)
+            for port in fresh.ports:
+                with outcome.attempt("port", port.id):
+                    self._port(links, port)
+            for router in fresh.routers:
+                with outcome.attempt("router", router.id):
+                    self._router(links, router, before.get(router.id))
+            if self._options.is_masquerading and fresh.networks:
+                gateways = self._networks.gateways(self._store.all(NetworkWiring))
+                masquerade.ensure(self._folder, self._names.table, gateways)
+        self._troubled -= {(each.kind, each.id) for each in outcome.wanted}
+        self._troubled |= outcome.troubles.keys()
+        return outcome.applied()
+
+    def _noted(self, changes: Changes, outcome: Outcome) -> Changes:
+        """Keep what is newer than what was known: should we end here, it is carried out later."""
+        return Changes(
+            networks=self._newer("network", NetworkWiring, changes.networks, outcome),
+            groups=self._newer("group", GroupWiring, changes.groups, outcome),
+            ports=self._newer("port", PortWiring, changes.ports, outcome),
+            routers=self._newer("router", RouterWiring, changes.routers, outcome),
+        )
+
+    def _newer(self, kind: Kind, shape: type[W], wirings: Sequence[W], outcome: Outcome) -> list[W]:
+        found = []
+        for wiring in wirings:
+            known = self._store.find(shape, wiring.id)
+            if known is not None and known.revision > wiring.revision:
+                outcome.wanted.append(Item(kind, wiring.id, known.revision))
+                continue
+            outcome.wanted.append(Item(kind, wiring.id, wiring.revision))
+            self._store.put(kind, wiring)
+            found.append(wiring)
+        return found
+
+    def _take_away(
+        self, links: Links, gone: dict[tuple[Kind, str], Item], plan: Plan, outcome: Outcome
+    ) -> None:
+        """Remove what must be here no more: routers and ports, and then what they were on."""
+        order: tuple[Kind, ...] = ("router", "port", "group", "network")
+        for kind, name in sorted(gone, key=lambda each: order.index(each[0])):
+            with outcome.attempt(kind, name):
+                if kind == "router":
+                    self._questions.close_router(name)
+                    self._routers.remove(links, name, self._store.find(RouterWiring, name))
+                elif kind == "port":
+                    port = self._store.find(PortWiring, name)
+                    if port is not None:
+                        links.remove(port.device)
+                    plan.ports[name] = None
+                elif kind == "group":
+                    plan.groups[name] = None
+                else:
+                    self._remove_network(links, name)
+                    plan.bridges[name] = None
+                self._store.forget(kind, name)
+
+    def _remove_network(self, links: Links, name: str) -> None:
+        network = self._store.find(NetworkWiring, name)
+        self._questions.close_network(name)
+        self._dhcp.remove(links, name)
+        if network is not None:
+            self._networks.remove(links, network)
+
+    def _report(self, plan: Plan, outcome: Outcome) -> None:
+        by_kind: dict[Kind, set[str]] = {
+            "network": set(plan.bridges),
+            "group": set(plan.groups),
+            "port": set(plan.ports),
+        }
+        for kind, names in by_kind.items():
+            for name in names & plan.troubles.keys():
+                outcome.trouble(kind, name, plan.troubles[name])
+
+    def _network(self, links: Links, network: NetworkWiring, outcome: Outcome) -> None:
+        self._networks.ensure(links, network)
+        bridge = self._networks.bridge(network).name
+        troubles = self._dhcp.ensure(links, network, bridge)
+        for each in troubles:
+            outcome.trouble("network", network.id, each)
+        self._questions.open_network(network)
+
+    def _port(self, links: Links, port: PortWiring) -> None:
+        network = self._there(port.network_id)
+        links.tap(port.device, self._names.alias)
+        links.join(port.device, self._networks.bridge(network).name, network.mtu)
+
+    def _router(self, links: Links, router: RouterWiring, before: RouterWiring | None) -> None:
+        legs = [*router.interfaces, *([router.gateway.interface] if router.gateway else [])]
+        joined = {leg.network_id: self._there(leg.network_id) for leg in legs}
+        bridges = {
+            name: (self._networks.bridge(network).name, network.mtu)
+            for name, network in joined.items()
+        }
+        self._routers.ensure(links, router, before, bridges)
+        self._questions.open_router(router)
+
+    def _there(self, network_id: str) -> NetworkWiring:
+        network = self._store.find(NetworkWiring, network_id)
+        if network is None:
+            raise NotHere(f"network {network_id} is not on this host")
+        return network

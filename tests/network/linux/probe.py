@@ -1,0 +1,128 @@
+"""Packets that guests send: pings, and frames of any content."""
+
+import contextlib
+import ipaddress
+import os
+import select
+import socket
+import struct
+import time
+
+ECHO = {4: (8, 0), 6: (128, 129)}
+EVERYONE = "ff:ff:ff:ff:ff:ff"
+EVERY_S = 0.1
+
+
+def ping(address: str, source: str, within_s: float) -> bool:
+    """Send pings until one is answered or the time is over."""
+    version = ipaddress.ip_address(address.partition("%")[0]).version
+    family = socket.AF_INET if version == 4 else socket.AF_INET6
+    protocol = socket.IPPROTO_ICMP if version == 4 else socket.IPPROTO_ICMPV6
+    request, reply = ECHO[version]
+    name = os.urandom(2)
+    with contextlib.closing(socket.socket(family, socket.SOCK_RAW, protocol)) as raw:
+        if source:
+            raw.bind((source, 0))
+        until = time.monotonic() + within_s
+        number = 0
+        while time.monotonic() < until:
+            number += 1
+            body = name + struct.pack("!H", number) + bytes(16)
+            with contextlib.suppress(OSError):  # no neighbour and no route is no answer either
+                raw.sendto(_checked(struct.pack("!BBH", request, 0, 0) + body), (address, 0))
+            if _is_answered(raw, version, reply, name):
+                return True
+    return False
+
+
+def _is_answered(raw: socket.socket, version: int, reply: int, name: bytes) -> bool:
+    until = time.monotonic() + EVERY_S
+    while (left := until - time.monotonic()) > 0:
+        if not select.select([raw], [], [], left)[0]:
+            return False
+        packet = raw.recv(2000)
+        if version == 4:
+            packet = packet[(packet[0] & 15) * 4 :]
+        if packet[0] == reply and packet[4:6] == name:
+            return True
+    return False
+
+
+def frame(source: str, target: str, kind: int, body: bytes) -> bytes:
+    return mac(target) + mac(source) + struct.pack("!H", kind) + body
+
+
+def mac(text: str) -> bytes:
+    return bytes.fromhex(text.replace(":", ""))
+
+
+def arp(sender: tuple[str, str], target: str, operation: int = 1) -> bytes:
+    """Who has an address, said by somebody of a MAC and an address."""
+    said = struct.pack("!HHBBH", 1, 0x0800, 6, 4, operation)
+    return (
+        said
+        + mac(sender[0])
+        + ipaddress.ip_address(sender[1]).packed
+        + bytes(6)
+        + (ipaddress.ip_address(target).packed)
+    )
+
+
+def udp4(source: tuple[str, int], target: tuple[str, int], content: bytes = b"x") -> bytes:
+    body = struct.pack("!HHHH", source[1], target[1], 8 + len(content), 0) + content
+    addresses = ipaddress.ip_address(source[0]).packed + ipaddress.ip_address(target[0]).packed
+    head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(body), 1, 0, 64, 17, 0) + addresses
+    total = checksum(head)
+    return head[:10] + struct.pack("!H", total) + head[12:] + body
+
+
+def ip6(source: str, target: str, protocol: int, body: bytes) -> bytes:
+    """An IPv6 packet; the checksum of what is in it is set where it is ICMP or UDP."""
+    addresses = ipaddress.ip_address(source).packed + ipaddress.ip_address(target).packed
+    at = {58: 2, 17: 6}[protocol]
+    pseudo = addresses + struct.pack("!IxxxB", len(body), protocol)
+    body = body[:at] + struct.pack("!H", checksum(pseudo + body)) + body[at + 2 :]
+    return struct.pack("!IHBB", 6 << 28, len(body), protocol, 255) + addresses + body
+
+
+def advertisement(target: str) -> bytes:
+    """Somebody has this IPv6 address."""
+    return struct.pack("!BBHI", 136, 0, 0, 0x60000000) + ipaddress.ip_address(target).packed
+
+
+def send(device: str, *frames: bytes) -> None:
+    with contextlib.closing(socket.socket(socket.AF_PACKET, socket.SOCK_RAW)) as raw:
+        raw.bind((device, 0))
+        for each in frames:
+            raw.send(each)
+
+
+class Ear:
+    """Hears every frame that comes to a device from now on."""
+
+    def __init__(self, device: str) -> None:
+        self._raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+        self._raw.bind((device, 0))
+
+    def heard(self, content: bytes, within_s: float = 0.4) -> bool:
+        """Whether a frame with this in it comes."""
+        until = time.monotonic() + within_s
+        while (left := until - time.monotonic()) > 0:
+            if select.select([self._raw], [], [], left)[0] and content in self._raw.recv(4000):
+                return True
+        return False
+
+    def close(self) -> None:
+        self._raw.close()
+
+
+def checksum(data: bytes) -> int:
+    padded = data + bytes(len(data) % 2)
+    total = sum(struct.unpack(f"!{len(padded) // 2}H", padded))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+def _checked(message: bytes) -> bytes:
+    return message[:2] + struct.pack("!H", checksum(message)) + message[4:]

@@ -1,0 +1,200 @@
+"""What passes between ports: by groups, statefully, and never in another's name."""
+
+import pytest
+
+from onestack.network.switch import AddressPair, PortWiring, RuleWiring
+from tests.network.linux import probe
+from tests.network.linux.world import (
+    OPEN, Guest, Host, group, network, port, rule,
+)  # fmt: skip
+
+EGRESS = [rule(direction="egress"), rule(direction="egress", ethertype="IPv6")]
+
+
+@pytest.fixture
+def pair(host: Host) -> tuple[Guest, Guest]:
+    """Two guests of a network whose groups let everything through."""
+    one, everything = network(), group(*OPEN)
+    host.apply(networks=[one], groups=[everything])
+    made = [
+        host.guest(port(one, address, f"fd00::{number}", groups=[everything.id])).addressed_by_both()
+        for number, address in ((5, "10.0.0.5"), (6, "10.0.0.6"))
+    ]
+    return made[0], made[1]
+
+
+def test_guests_of_a_network_reach_each_other(pair: tuple[Guest, Guest]) -> None:
+    one, other = pair
+    assert one.reaches("10.0.0.6")
+    assert other.reaches("10.0.0.5")
+    assert one.reaches("fd00::6")
+
+
+def test_nothing_comes_in_that_no_rule_lets_in(host: Host) -> None:
+    one, shut, everything = network(), group(*EGRESS), group(*OPEN)
+    host.apply(networks=[one], groups=[shut, everything])
+    closed = host.guest(port(one, "10.0.0.5", groups=[shut.id])).addressed(24)
+    other = host.guest(port(one, "10.0.0.6", groups=[everything.id])).addressed(24)
+    assert closed.reaches("10.0.0.6")  # and so the answers come in
+    assert other.misses("10.0.0.5")
+
+
+def test_nothing_goes_out_that_no_rule_lets_out(host: Host) -> None:
+    one, mute, everything = network(), group(rule()), group(*OPEN)
+    host.apply(networks=[one], groups=[mute, everything])
+    silent = host.guest(port(one, "10.0.0.5", groups=[mute.id])).addressed(24)
+    other = host.guest(port(one, "10.0.0.6", groups=[everything.id])).addressed(24)
+    assert silent.misses("10.0.0.6")
+    assert other.reaches("10.0.0.5")
+
+
+def test_a_port_without_groups_is_shut(host: Host) -> None:
+    one, everything = network(), group(*OPEN)
+    host.apply(networks=[one], groups=[everything])
+    alone = host.guest(port(one, "10.0.0.5")).addressed(24)
+    other = host.guest(port(one, "10.0.0.6", groups=[everything.id])).addressed(24)
+    assert alone.misses("10.0.0.6")
+    assert other.misses("10.0.0.5")
+
+
+def test_a_group_that_the_host_does_not_know_lets_nothing_through(host: Host) -> None:
+    one, everything = network(), group(*OPEN)
+    later = group(*OPEN)
+    host.apply(networks=[one], groups=[everything])
+    waiting = host.guest(port(one, "10.0.0.5", groups=[later.id])).addressed(24)
+    other = host.guest(port(one, "10.0.0.6", groups=[everything.id])).addressed(24)
+    assert other.misses("10.0.0.5")
+    host.apply(groups=[later])
+    assert other.reaches("10.0.0.5")
+    assert waiting.reaches("10.0.0.6")
+
+
+@pytest.mark.parametrize(
+    ("given", "is_open"),
+    [
+        (rule(protocol="tcp", port_min=2000, port_max=2010), True),
+        (rule(protocol="6", port_min=2001, port_max=2001), True),
+        (rule(protocol="tcp", port_min=2002, port_max=2010), False),
+        (rule(protocol="udp", port_min=2000, port_max=2010), False),
+        (rule(protocol="tcp", remote_prefix="10.0.0.0/29"), True),
+        (rule(protocol="tcp", remote_prefix="10.0.0.0/30"), False),
+        (rule(), True),
+    ],
+)
+def test_tcp_passes_by_port_and_prefix(host: Host, given: RuleWiring, is_open: bool) -> None:
+    one, everything, chosen = network(), group(*OPEN), group(*EGRESS, given)
+    host.apply(networks=[one], groups=[everything, chosen])
+    server = host.guest(port(one, "10.0.0.6", groups=[chosen.id])).addressed(24)
+    client = host.guest(port(one, "10.0.0.5", groups=[everything.id])).addressed(24)
+    with server.listening(2001):
+        assert client.connects("10.0.0.6", 2001, is_open)
+
+
+def test_a_rule_may_name_a_group_whose_members_come_and_go(host: Host) -> None:
+    one, friends = network(), group(*OPEN)
+    chosen = group(*EGRESS, rule(remote_group=friends.id))
+    host.apply(networks=[one], groups=[friends, chosen])
+    guarded = host.guest(port(one, "10.0.0.6", groups=[chosen.id])).addressed(24)
+    friend = host.guest(port(one, "10.0.0.5", groups=[friends.id])).addressed(24)
+    assert friend.misses("10.0.0.6")
+    host.apply(groups=[group(*OPEN, members=["10.0.0.5"], name=friends.id)])
+    assert friend.reaches("10.0.0.6")
+    host.apply(groups=[group(*OPEN, members=["10.0.0.9", "10.0.0.8"], name=friends.id)])
+    assert friend.misses("10.0.0.6")
+    assert guarded.reaches("10.0.0.5")
+
+
+def test_a_port_that_is_down_is_cut_off(pair: tuple[Guest, Guest], host: Host) -> None:
+    one, other = pair
+    host.apply(ports=[_changed(one.port, is_up=False)])
+    assert other.misses("10.0.0.5")
+    assert one.misses("10.0.0.6")
+    host.apply(ports=[_changed(one.port, is_up=True)])
+    assert other.reaches("10.0.0.5")
+
+
+def test_an_unsecured_port_may_send_and_receive_anything(host: Host) -> None:
+    one, everything = network(), group(*OPEN)
+    host.apply(networks=[one], groups=[everything])
+    free = host.guest(port(one, "10.0.0.5", is_secured=False)).addressed(24)
+    other = host.guest(port(one, "10.0.0.6", groups=[everything.id])).addressed(24)
+    assert other.reaches("10.0.0.5")
+    free.add_address("10.0.0.77/24")
+    assert free.reaches("10.0.0.6", source="10.0.0.77")
+
+
+def test_a_guest_speaks_in_no_other_name(pair: tuple[Guest, Guest]) -> None:
+    """OSSA-2016-009, OSSA-2021-001, OSSA-2021-004, OSSA-2019-004."""
+    liar, victim = pair
+    mine, yours, other = liar.port.mac, victim.port.mac, "fa:16:3e:99:99:99"
+    local = probe.local_address(mine)
+    everyone = probe.EVERYONE
+    honest = probe.frame(mine, everyone, 0x0800, probe.udp4(("10.0.0.5", 1), ("10.0.0.6", 9), b"H"))
+    forged = {
+        "mac": probe.frame(other, yours, 0x0800, probe.udp4(("10.0.0.5", 1), ("10.0.0.6", 9))),
+        "ip": probe.frame(mine, yours, 0x0800, probe.udp4(("10.0.0.99", 1), ("10.0.0.6", 9))),
+        "arp address": probe.frame(mine, yours, 0x0806, probe.arp((mine, "10.0.0.1"), "10.0.0.6")),
+        "arp mac": probe.frame(mine, yours, 0x0806, probe.arp((other, "10.0.0.5"), "10.0.0.6")),
+        "dhcp": probe.frame(mine, yours, 0x0800, probe.udp4(("10.0.0.5", 67), ("10.0.0.6", 68))),
+        "dhcpv6": probe.frame(mine, yours, 0x86DD, probe.ip6(
+            local, "fd00::6", 17, probe.udp_header(547, 546))),
+        "ra": probe.frame(mine, yours, 0x86DD, probe.ip6(
+            local, "ff02::1", 58, probe.router_advertisement())),
+        "na": probe.frame(mine, yours, 0x86DD, probe.ip6(
+            local, "ff02::1", 58, probe.advertisement("fd00::1"))),
+        "ipv6": probe.frame(mine, yours, 0x86DD, probe.ip6(
+            "fd00::99", "fd00::6", 17, probe.udp_header(1, 9))),
+        "vlan": probe.frame(mine, yours, 0x8100, b"\\0\\7\\x08\\0" + probe.udp4(
+            ("10.0.0.99", 1), ("10.0.0.6", 9))),
+        "other protocol": probe.frame(mine, yours, 0x88CC, b"lldp"),
+    }  # fmt: skip
+    true = {
+        "ip": honest,
+        "na": probe.frame(mine, yours, 0x86DD, probe.ip6(
+            local, "ff02::1", 58, probe.advertisement("fd00::5"))),
+        "arp": probe.frame(mine, yours, 0x0806, probe.arp((mine, "10.0.0.5"), "10.0.0.6")),
+    }  # fmt: skip
+    assert victim.hears(liar, true) == set(true)
+    assert victim.hears(liar, forged) == set()
+
+
+def test_address_pairs_are_names_too(host: Host) -> None:
+    one, everything = network(), group(*OPEN)
+    host.apply(networks=[one], groups=[everything])
+    allowed = [AddressPair("fa:16:3e:aa:aa:aa", "10.0.0.200"), AddressPair("", "10.0.1.0/24")]
+    speaker = host.guest(port(one, "10.0.0.5", groups=[everything.id], pairs=allowed)).addressed(24)
+    hearer = host.guest(port(one, "10.0.0.6", groups=[everything.id])).addressed(24)
+    yours = hearer.port.mac
+    frames = {
+        f"{mac[-2:]} {address}": probe.frame(
+            mac, yours, 0x0800, probe.udp4((address, 1), ("10.0.0.6", 9), b"pair")
+        )
+        for mac in (speaker.port.mac, "fa:16:3e:aa:aa:aa")
+        for address in ("10.0.0.5", "10.0.0.200", "10.0.1.77", "10.0.2.1")
+    }
+    own = speaker.port.mac[-2:]
+    assert hearer.hears(speaker, frames) == {f"{own} 10.0.0.5", f"{own} 10.0.1.77", "aa 10.0.0.200"}
+
+
+def test_guests_do_not_reach_the_host_that_carries_them(
+    pair: tuple[Guest, Guest], host: Host
+) -> None:
+    guest, _ = pair
+    host.add_address("192.0.2.1/32", "lo")
+    bridge = host.bridge_of(guest.port)
+    frames = {"host": probe.frame(
+        guest.port.mac, host.mac_of(bridge), 0x0800, probe.udp4(("10.0.0.5", 1), ("192.0.2.1", 9)),
+    )}  # fmt: skip
+    with host.udp_socket("192.0.2.1", 9) as listening:
+        guest.send(frames)
+        assert not host.receives(listening)
+        host.call("sh", "-c", "true")
+    assert guest.misses("192.0.2.1")
+
+
+def _changed(old: PortWiring, **more: object) -> PortWiring:
+    from msgspec.structs import replace
+
+    from tests.network.linux.world import revision
+
+    return replace(old, revision=revision(), **more)

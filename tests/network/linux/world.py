@@ -1,0 +1,202 @@
+"""Hosts and guests made of network namespaces, with a real switch on each host."""
+
+import ipaddress
+import itertools
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from onestack.network.drivers.linux import LinuxOptions, LinuxSwitch, namespaces, remove_all
+from onestack.network.drivers.linux.links import Links
+from onestack.network.switch import (
+    Applied,
+    Changes,
+    DhcpWiring,
+    GroupWiring,
+    Item,
+    Kind,
+    Lease,
+    NetworkWiring,
+    PortWiring,
+    RuleWiring,
+    Segment,
+    SubnetWiring,
+    device_of,
+)
+from tests.network.linux import probe
+
+T = TypeVar("T")
+REVISIONS = itertools.count(1)
+NUMBERS = itertools.count(1)
+OPEN = [
+    RuleWiring(direction=direction, ethertype=ethertype)
+    for direction in ("ingress", "egress") for ethertype in ("IPv4", "IPv6")
+]  # fmt: skip
+
+
+def new_id() -> str:
+    """An id that no other one in this kernel has: they become names of devices."""
+    return f"{os.getpid() & 0xFFFF:04x}{next(NUMBERS):07x}-0000-4000-8000-000000000000"
+
+
+def mark() -> str:
+    """A mark that no other switch in this kernel has, and no cloud that is up."""
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    number = os.getpid() * 26 + next(NUMBERS)
+    return "z" + "".join(letters[number // 26**place % 26] for place in range(3))
+
+
+def revision() -> int:
+    return next(REVISIONS)
+
+
+class Room:
+    """A network namespace of the tests' own."""
+
+    def __init__(self, name: str) -> None:
+        self.name = f"test-{os.getpid()}-{name}"
+        namespaces.ensure(self.name)
+        self.namespace = namespaces.named(self.name)
+        self.run(lambda: _with_links(lambda links: links.alter("lo", state="up")))
+
+    def run(self, work: Callable[[], T]) -> T:
+        return self.namespace.run(work)
+
+    def call(self, *argv: str, timeout_s: float = 15) -> subprocess.CompletedProcess[str]:
+        """Run a program in here."""
+        return self.run(
+            lambda: subprocess.run(
+                argv, capture_output=True, text=True, timeout=timeout_s, check=False
+            )
+        )
+
+    def reaches(self, address: str, *, source: str = "") -> bool:
+        """Whether an answer to a ping comes, waiting as long as a busy machine may need."""
+        return self.run(lambda: probe.ping(address, source, 3.0))
+
+    def misses(self, address: str, *, source: str = "") -> bool:
+        """Whether no answer to pings comes for as long as answers usually take, and longer."""
+        return not self.run(lambda: probe.ping(address, source, 0.4))
+
+    def close(self) -> None:
+        namespaces.remove(self.name)
+
+
+class Guest(Room):
+    """What a virtual machine would be: the far end of a port's device."""
+
+    def __init__(self, name: str, port: PortWiring, host: Room) -> None:
+        super().__init__(name)
+        self.port = port
+
+        def plug() -> None:
+            with Links() as links:
+                links.veth(port.device, "", "eth0", self.namespace.path)
+
+        host.run(plug)
+
+        def arrange() -> None:
+            with Links() as links:
+                links.end("eth0", port.mac, 0)
+
+        self.run(arrange)
+
+    def addressed(self, length: int, gateway: str = "", mtu: int = 1450) -> "Guest":
+        """Set its addresses by hand."""
+
+        def arrange() -> None:
+            with Links() as links:
+                links.alter("eth0", mtu=mtu)
+                links.addresses("eth0", [f"{each}/{length}" for each in self.port.addresses])
+                links.routes({"0.0.0.0/0": (gateway, "eth0")} if gateway else {})
+
+        self.run(arrange)
+        return self
+
+
+class Host(Room):
+    """A host with a switch on it."""
+
+    def __init__(self, name: str, folder: Path, options: LinuxOptions) -> None:
+        super().__init__(name)
+        self.folder, self.options = folder, options
+        self.switch = self.run(lambda: LinuxSwitch(folder, options))
+        self.guests: list[Guest] = []
+
+    def apply(self, **changes: object) -> Applied:
+        applied = self.switch.apply(Changes(**changes))  # type: ignore[arg-type]
+        assert not applied.troubles, applied.troubles
+        return applied
+
+    def restart(self) -> None:
+        """What an agent does after it was killed: begin anew with what is in its folder."""
+        self.switch.close()
+        self.switch = self.run(lambda: LinuxSwitch(self.folder, self.options))
+
+    def guest(self, port: PortWiring) -> Guest:
+        """Plug a guest in, as its machine would take its tap; then the port is applied."""
+        guest = Guest(f"guest{next(NUMBERS)}", port, self)
+        self.guests.append(guest)
+        self.apply(ports=[port])
+        return guest
+
+    def close(self) -> None:
+        for guest in self.guests:
+            guest.close()
+        self.switch.close()
+        self.run(lambda: remove_all(self.folder, self.options.mark))
+        super().close()
+
+
+def network(name: str = "", **more: object) -> NetworkWiring:
+    given: dict[str, object] = {"segment": Segment("local"), "mtu": 1450, **more}
+    return NetworkWiring(id=name or new_id(), revision=revision(), **given)  # type: ignore[arg-type]
+
+
+def subnet(cidr: str, **more: object) -> SubnetWiring:
+    block = ipaddress.ip_network(cidr)
+    given: dict[str, object] = {"gateway": str(block[1]), **more}
+    return SubnetWiring(id=new_id(), cidr=cidr, version=block.version, **given)  # type: ignore[arg-type]
+
+
+def port(on: NetworkWiring, *addresses: str, **more: object) -> PortWiring:
+    name = new_id()
+    number = next(NUMBERS)
+    return PortWiring(
+        id=name, revision=revision(), network_id=on.id, device=device_of(name),
+        mac=f"fa:16:3e:00:{number >> 8 & 255:02x}:{number & 255:02x}", addresses=list(addresses),
+        **more,  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def group(*rules: RuleWiring, members: list[str] | None = None, name: str = "") -> GroupWiring:
+    return GroupWiring(
+        id=name or new_id(), revision=revision(), rules=list(rules), members=members or []
+    )
+
+
+def rule(**given: object) -> RuleWiring:
+    return RuleWiring(**{"direction": "ingress", "ethertype": "IPv4", **given})  # type: ignore[arg-type]
+
+
+def dhcp(*addresses: str, leases: list[Lease] | None = None) -> DhcpWiring:
+    number = next(NUMBERS)
+    return DhcpWiring(
+        port_id=new_id(), mac=f"fa:16:3e:01:{number >> 8 & 255:02x}:{number & 255:02x}",
+        addresses=list(addresses), leases=leases or [], domain="openstacklocal",
+    )  # fmt: skip
+
+
+def lease(of: PortWiring, **more: object) -> Lease:
+    return Lease(port_id=of.id, mac=of.mac, addresses=of.addresses, **more)  # type: ignore[arg-type]
+
+
+def gone(kind: Kind, name: str) -> list[Item]:
+    return [Item(kind, name)]
+
+
+def _with_links(work: Callable[[Links], T]) -> T:
+    with Links() as links:
+        return work(links)
