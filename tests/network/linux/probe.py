@@ -7,6 +7,7 @@ import select
 import socket
 import struct
 import time
+from collections.abc import Mapping
 
 ECHO = {4: (8, 0), 6: (128, 129)}
 EVERYONE = "ff:ff:ff:ff:ff:ff"
@@ -90,6 +91,21 @@ def advertisement(target: str) -> bytes:
     return struct.pack("!BBHI", 136, 0, 0, 0x60000000) + ipaddress.ip_address(target).packed
 
 
+def udp_header(source: int, target: int) -> bytes:
+    return struct.pack("!HHHH", source, target, 8, 0)
+
+
+def router_advertisement() -> bytes:
+    return struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, 1800, 0, 0)
+
+
+def local_address(mac_text: str) -> str:
+    """The IPv6 address that a device with this MAC has on its own link."""
+    octets = mac(mac_text)
+    name = bytes([octets[0] ^ 2]) + octets[1:3] + b"\xff\xfe" + octets[3:]
+    return str(ipaddress.IPv6Address(b"\xfe\x80" + bytes(6) + name))
+
+
 def send(device: str, *frames: bytes) -> None:
     with contextlib.closing(socket.socket(socket.AF_PACKET, socket.SOCK_RAW)) as raw:
         raw.bind((device, 0))
@@ -104,16 +120,21 @@ class Ear:
         self._raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
         self._raw.bind((device, 0))
 
-    def heard(self, content: bytes, within_s: float = 0.4) -> bool:
-        """Whether a frame with this in it comes."""
+    def heard(self, frames: Mapping[str, bytes], within_s: float = 0.3) -> set[str]:
+        """Which of these frames come."""
+        found: set[str] = set()
         until = time.monotonic() + within_s
-        while (left := until - time.monotonic()) > 0:
-            if select.select([self._raw], [], [], left)[0] and content in self._raw.recv(4000):
-                return True
-        return False
+        with contextlib.closing(self._raw):
+            while (left := until - time.monotonic()) > 0 and len(found) < len(frames):
+                if select.select([self._raw], [], [], left)[0]:
+                    frame = self._raw.recv(4000)
+                    found |= {name for name, each in frames.items() if _is_same(frame, each)}
+        return found
 
-    def close(self) -> None:
-        self._raw.close()
+
+def _is_same(heard: bytes, sent: bytes) -> bool:
+    # The kernel takes the tag off a frame before it shows it.
+    return any(heard[: len(each)] == each for each in (sent, sent[:12] + sent[16:]))
 
 
 def checksum(data: bytes) -> int:

@@ -2,14 +2,20 @@
 
 import ipaddress
 import itertools
+import json
 import os
+import socket
 import subprocess
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from msgspec.structs import replace
 
 from onestack.network.drivers.linux import LinuxOptions, LinuxSwitch, namespaces, remove_all
-from onestack.network.drivers.linux.links import Links
+from onestack.network.drivers.linux.links import Links, set_sysctl
 from onestack.network.switch import (
     Applied,
     Changes,
@@ -23,11 +29,13 @@ from onestack.network.switch import (
     RuleWiring,
     Segment,
     SubnetWiring,
+    Wiring,
     device_of,
 )
 from tests.network.linux import probe
 
 T = TypeVar("T")
+W = TypeVar("W", bound=Wiring)
 REVISIONS = itertools.count(1)
 NUMBERS = itertools.count(1)
 OPEN = [
@@ -80,6 +88,50 @@ class Room:
         """Whether no answer to pings comes for as long as answers usually take, and longer."""
         return not self.run(lambda: probe.ping(address, source, 0.4))
 
+    def add_address(self, address: str, device: str = "eth0") -> None:
+        self.call("ip", "address", "add", address, "dev", device)
+
+    @contextmanager
+    def listening(self, number: int) -> Iterator[socket.socket]:
+        """A TCP server in here, which accepts by itself and says `hello` to whoever comes."""
+
+        def opened() -> socket.socket:
+            made = socket.create_server(("", number), backlog=8)
+            made.settimeout(10)
+            return made
+
+        server = self.run(opened)
+        accepting = threading.Thread(target=_greet, args=(server,))
+        accepting.start()
+        try:
+            yield server
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            accepting.join()
+            server.close()
+
+    def connects(self, address: str, number: int, is_expected: bool) -> bool:
+        """Whether what was expected of a TCP connection is what happens."""
+        patience_s = 5.0 if is_expected else 0.4
+
+        def attempt() -> bool:
+            try:
+                with socket.create_connection((address, number), timeout=patience_s) as made:
+                    return made.recv(5) == b"hello"
+            except OSError:
+                return False
+
+        return self.run(attempt) is is_expected
+
+    def send(self, frames: Mapping[str, bytes]) -> None:
+        self.run(lambda: probe.send("eth0", *frames.values()))
+
+    def hears(self, sender: "Room", frames: Mapping[str, bytes]) -> set[str]:
+        """Which of the frames that somebody sends come here."""
+        ear = self.run(lambda: probe.Ear("eth0"))
+        sender.send(frames)
+        return ear.heard(frames)
+
     def close(self) -> None:
         namespaces.remove(self.name)
 
@@ -115,6 +167,19 @@ class Guest(Room):
         self.run(arrange)
         return self
 
+    def addressed_by_both(self) -> "Guest":
+        """Set its IPv4 and IPv6 addresses by hand."""
+
+        def arrange() -> None:
+            with Links() as links:
+                links.alter("eth0", mtu=1450)
+                set_sysctl("ipv6/conf/eth0/accept_dad", "0")
+                lengths = {each: 64 if ":" in each else 24 for each in self.port.addresses}
+                links.addresses("eth0", [f"{each}/{lengths[each]}" for each in lengths])
+
+        self.run(arrange)
+        return self
+
 
 class Host(Room):
     """A host with a switch on it."""
@@ -134,6 +199,13 @@ class Host(Room):
         """What an agent does after it was killed: begin anew with what is in its folder."""
         self.switch.close()
         self.switch = self.run(lambda: LinuxSwitch(self.folder, self.options))
+
+    def bridge_of(self, port: PortWiring) -> dict[str, Any]:
+        """The bridge that a port is on, as `ip` describes it."""
+
+        (device,) = json.loads(self.call("ip", "-j", "link", "show", port.device).stdout)
+        (bridge,) = json.loads(self.call("ip", "-j", "link", "show", device["master"]).stdout)
+        return dict(bridge)
 
     def guest(self, port: PortWiring) -> Guest:
         """Plug a guest in, as its machine would take its tap; then the port is applied."""
@@ -177,6 +249,11 @@ def group(*rules: RuleWiring, members: list[str] | None = None, name: str = "") 
     )
 
 
+def changed(old: W, **more: object) -> W:
+    """A wiring that is newer, and differs in this."""
+    return replace(old, revision=revision(), **more)
+
+
 def rule(**given: object) -> RuleWiring:
     return RuleWiring(**{"direction": "ingress", "ethertype": "IPv4", **given})  # type: ignore[arg-type]
 
@@ -195,6 +272,14 @@ def lease(of: PortWiring, **more: object) -> Lease:
 
 def gone(kind: Kind, name: str) -> list[Item]:
     return [Item(kind, name)]
+
+
+def _greet(server: socket.socket) -> None:
+    with suppress(OSError):
+        while True:
+            made, _ = server.accept()
+            made.sendall(b"hello")
+            made.close()
 
 
 def _with_links(work: Callable[[Links], T]) -> T:
