@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 from socket import gethostname
 from typing import Annotated, Any, Literal
@@ -12,7 +13,18 @@ import msgspec
 from msgspec import Meta
 
 from onestack import compute, identity, image, network, placement, volume
-from onestack.core import agents, config, doorbell, event, flow_record, log, observe, seal, upkeep
+from onestack.core import (
+    agents,
+    config,
+    doorbell,
+    event,
+    flow_record,
+    log,
+    observe,
+    seal,
+    shell,
+    upkeep,
+)
 from onestack.core.agent import Agent, Post
 from onestack.core.api import Service
 from onestack.core.bus import Bus, Local, Transport
@@ -47,6 +59,9 @@ OFFERS = (
     identity.Offer("compute", "nova", "/compute/v2.1"),
 )
 ROLES = ("api", "worker", "agent")
+PROGRAMS = ("libvirtd", "qemu-system-x86_64", "qemu-img", "nft", "dnsmasq", "tgtd", "tgtadm")
+REAL_MARK = "run/real"
+METADATA = "metadata"
 POLICY_FILE = "policy.yaml"
 KEYS_FOLDER = "keys"
 
@@ -71,6 +86,7 @@ class AgentSettings(msgspec.Struct, frozen=True):
     drivers: Literal["simulated", "auto", "real"] = "simulated"
     simulated_hosts: Annotated[int, Meta(ge=1, le=100_000)] = 1
     tunnel_address: str = "127.0.0.1"
+    physical_networks: list[str] = []  # as name:bridge; default: `public`, which ends at this host
     control_url: str = ""  # where guests' metadata comes from; default: this process
 
 
@@ -122,7 +138,7 @@ def build(data: Path, base_url: str, environ: Mapping[str, str], *, durable: boo
         "hypervisor": compute.host_reported,
     }
     cloud.put(agents.Registry(database, listeners))
-    cloud.put(Agent(cloud.get(Bus), posts(cloud, data)))
+    cloud.put(Agent(cloud.get(Bus), posts(cloud, data, base_url)))
     ensure_schema(database)
     log.info("the database has the newest schema", database=database.engine.dialect.name)
     _bootstrap(cloud, data, base_url, passwords)
@@ -135,7 +151,7 @@ def build_agent(data: Path, environ: Mapping[str, str]) -> Cloud:
     settings = read_settings(cloud, data / "onestack.toml", environ)
     cloud.put(Telemetry(settings.otlp_endpoint))
     cloud.put(Bus(_transport(settings.bus)))
-    cloud.put(Agent(cloud.get(Bus), posts(cloud, data)))
+    cloud.put(Agent(cloud.get(Bus), posts(cloud, data, "")))
     return cloud
 
 
@@ -229,9 +245,69 @@ def _transport(url: str) -> Transport:
     return Rabbit(url)
 
 
-def posts(cloud: Cloud, data: Path) -> list[Post]:
+def posts(cloud: Cloud, data: Path, control_url: str) -> list[Post]:
     """What this host does for the cloud, and the drivers that do it."""
-    return _simulated(cloud.get(AgentSettings))
+    settings = cloud.get(AgentSettings)
+    if settings.drivers == "simulated":
+        return _simulated(settings)
+    lacking = [program for program in PROGRAMS if shell.find(program) is None]
+    if lacking or os.geteuid() != 0:
+        why = f"this host lacks {', '.join(lacking)}" if lacking else "it needs root"
+        if settings.drivers == "real":
+            raise config.ConfigError(f"[agent] drivers cannot be real: {why}")
+        log.warning("hosts, networks and volumes are simulated", reason=why)
+        return _simulated(settings)
+    (data / REAL_MARK).touch()
+    return _real(cloud, data, settings.control_url or control_url)
+
+
+def take_down(data: Path, environ: Mapping[str, str]) -> None:
+    """Take from the host what real drivers made and left running; what they keep stays."""
+    if not (data / REAL_MARK).exists():
+        return
+    cloud = Cloud()
+    read_settings(cloud, data / "onestack.toml", environ)
+    for post in _real(cloud, data, ""):
+        post.driver.take_down()  # type: ignore[attr-defined]
+    (data / REAL_MARK).unlink()
+
+
+def _real(cloud: Cloud, data: Path, control_url: str) -> list[Post]:
+    """Posts with engines of this host behind them."""
+    from onestack.compute.drivers.libvirt import LibvirtHypervisor, LibvirtOptions, Parts
+    from onestack.network.drivers.linux import LinuxOptions, LinuxSwitch, MetadataOptions
+    from onestack.volume.drivers.iscsi import FileBackend, FileOptions
+
+    settings = cloud.get(AgentSettings)
+    host = settings.host or gethostname()
+    mark = sha256(str(data.resolve()).encode()).hexdigest()[:4]
+    given = dict(each.split(":", 1) for each in settings.physical_networks)
+    guest = _guest()
+    switch = LinuxOptions(
+        host=host, mark=mark, tunnel_address=settings.tunnel_address,
+        physical_networks=given or {"public": f"br-{mark}-public"},
+        gateway_of=frozenset() if given else frozenset({"public"}),
+        metadata=MetadataOptions(control_url, _metadata_secret(data)),
+    )  # fmt: skip
+    hypervisor = LibvirtOptions(
+        host=host, mark=mark, address=settings.tunnel_address,
+        probe=Parts(guest.kernel, guest.ramdisk) if guest.is_there else None,
+    )  # fmt: skip
+    backend = FileOptions(portal_address=settings.tunnel_address)
+    drivers: list[tuple[str, Any, object]] = [
+        ("switch", LinuxSwitch(data / "switch", switch), network.Switch),
+        ("backend", FileBackend(data / "volumes", backend), volume.Backend),
+        ("hypervisor", LibvirtHypervisor(data / "libvirt", hypervisor), compute.Hypervisor),
+    ]
+    return [Post(kind, driver, contract, [host]) for kind, driver, contract in drivers]
+
+
+def _metadata_secret(data: Path) -> str:
+    """What vouches for a guest that asks for its metadata; a joined host was given it."""
+    given = data / KEYS_FOLDER / METADATA
+    if given.exists():
+        return given.read_bytes().hex()
+    return seal.of_file(data / KEYS_FOLDER / "cloud").derive(METADATA).key.hex()
 
 
 def _simulated(settings: AgentSettings) -> list[Post]:
@@ -261,7 +337,7 @@ def _images(cloud: Cloud, folder: Path, url: str) -> None:
 def _guest() -> Guest:
     """Where `make up` leaves the tiny guest that it builds."""
     folder = Path(os.environ.get("ONESTACK_GUEST") or "/var/cache/onestack/guest")
-    return Guest(folder / "kernel", folder / "initrd", folder / "disk.qcow2")
+    return Guest(folder / "vmlinuz", folder / "initrd.img", folder / "disk.qcow2")
 
 
 def _ldap(options: Mapping[str, Any]) -> Any:

@@ -6,9 +6,10 @@ import time
 from configparser import ConfigParser
 from pathlib import Path
 from secrets import token_hex
-from typing import Any
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "bench"))
+
+import tempest_servers
 
 from cloud import Cloud, Refused
 
@@ -34,15 +35,14 @@ def discover(cloud: Cloud) -> Settings:
         is_there = any(cloud.endpoint(each) for each in types)
         found["service_available"][name] = str(is_there)
     available = found["service_available"]
-    if available["nova"] == "True":
-        found["compute"] = _compute(cloud)
     if available["glance"] == "True":
-        found.setdefault("compute", {}).update(_images(cloud))
         found["image-feature-enabled"] = _image_features(cloud)
+    if available["nova"] == "True":
+        found |= tempest_servers.compute(cloud)
     if available["neutron"] == "True":
-        found["network"], found["network-feature-enabled"] = _network(cloud)
+        found |= tempest_servers.network(cloud)
     if available["cinder"] == "True":
-        found["volume"] = _volume(cloud)
+        found |= tempest_servers.volume(cloud)
     if available["swift"] == "True":
         found["object-storage-feature-enabled"] = _object_store(cloud)
     identity, features = _identity(cloud)
@@ -203,25 +203,6 @@ def _password() -> str:
     return f"Aa1-{token_hex(8)}"
 
 
-def _compute(cloud: Cloud) -> dict[str, str]:
-    found = _microversions(cloud, "compute")
-    url = cloud.endpoint("compute")
-    flavors = cloud.request("GET", f"{url}/flavors/detail", expected=(200,)).document()["flavors"]
-    ordered = sorted(flavors, key=lambda each: (each["ram"], each["disk"], each["vcpus"]))
-    for key, flavor in zip(("flavor_ref", "flavor_ref_alt"), ordered, strict=False):
-        found[key] = flavor["id"]
-    return found
-
-
-def _images(cloud: Cloud) -> dict[str, str]:
-    url = str(cloud.endpoint("image"))
-    url = url if url.endswith("/v2") else url + "/v2"
-    answer = cloud.request("GET", f"{url}/images?status=active&sort=name:asc", expected=(200,))
-    images = [each["id"] for each in answer.document()["images"]]
-    # The alternative image may be the same one: the tests that need two say so.
-    return {"image_ref": images[0], "image_ref_alt": images[-1]} if images else {}
-
-
 def _image_features(cloud: Cloud) -> dict[str, str]:
     """Whether images are imported, and whether data that is not what it claims is refused."""
     url = str(cloud.endpoint("image"))
@@ -238,44 +219,9 @@ def _image_features(cloud: Cloud) -> dict[str, str]:
     }
 
 
-def _network(cloud: Cloud) -> tuple[dict[str, str], dict[str, str]]:
-    url = str(cloud.endpoint("network"))
-    url = url if url.endswith("/v2.0") else url + "/v2.0"
-    external = cloud.request("GET", f"{url}/networks?router:external=true", expected=(200,))
-    networks: list[dict[str, Any]] = external.document()["networks"]
-    found = {}
-    if networks:
-        found = {
-            "public_network_id": networks[0]["id"],
-            "floating_network_name": networks[0]["name"],
-        }
-    answer = cloud.request("GET", f"{url}/extensions", expected=(200,))
-    aliases = [each["alias"] for each in answer.document()["extensions"]]
-    return found, {"api_extensions": ",".join(aliases)}
-
-
-def _volume(cloud: Cloud) -> dict[str, str]:
-    kinds = [kind for kind in SERVICES["cinder"] if cloud.endpoint(kind)]
-    return {"catalog_type": kinds[0], **_microversions(cloud, kinds[0])}
-
-
 def _object_store(cloud: Cloud) -> dict[str, str]:
     url = str(cloud.endpoint("object-store")).split("/v1")[0]
     answer = cloud.request("GET", f"{url}/info")
     if answer.status != 200:
         return {"discoverability": "False"}
     return {"discoverable_apis": ",".join(answer.document())}
-
-
-def _microversions(cloud: Cloud, kind: str) -> dict[str, str]:
-    """The range that the service's version document states."""
-    answer = cloud.request("GET", f"{cloud.endpoint(kind)}/")
-    if answer.status != 200:
-        return {}
-    document = answer.document()
-    version = document.get("version") or document.get("versions", [{}])[-1]
-    least = version.get("min_version")
-    most = version.get("version") or version.get("max_version")
-    if not least or not most:
-        return {}
-    return {"min_microversion": least, "max_microversion": most}

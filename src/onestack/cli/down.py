@@ -1,5 +1,6 @@
 """`onestack down`: stop a cloud; what it keeps stays, unless it was ephemeral."""
 
+import os
 from pathlib import Path
 
 import click
@@ -32,6 +33,11 @@ def _stop(folder: Folder) -> None:
         killed = process.stop(server)
         how = f"killed it after {process.STOP_PATIENCE_S:.0f} s" if killed else "stopped"
         click.echo(f"onestack on {folder.path} (pid {server.pid}): {how}")
+    if (folder.run / "real").exists():
+        from onestack import main
+
+        main.take_down(folder.path, os.environ)
+        click.echo(f"took down what ran on this host for {folder.path}")
     if is_ephemeral:
         folder.remove_if_ephemeral()  # the server did it, unless it was killed
         click.echo(f"deleted the ephemeral cloud's folder {folder.path}")

@@ -25,8 +25,23 @@ class Engine:
     why: str
 
 
-# Identity needs none; a service whose drivers call host programs adds them here.
-ENGINES: tuple[Engine, ...] = ()
+NO_SERVERS = "servers run nowhere, but everything else of them works"
+NO_NETWORKS = "networks carry no packet"
+NO_VOLUMES = "volumes keep no byte"
+NO_GUEST = "there is no image `tiny` to try servers with"
+ENGINES: tuple[Engine, ...] = (
+    Engine("the hypervisor", "qemu-system-x86", "qemu-system-x86_64", NO_SERVERS),
+    Engine("the hypervisor", "qemu-utils", "qemu-img", NO_SERVERS),
+    Engine("the hypervisor", "libvirt-daemon-system", "libvirtd", NO_SERVERS),
+    Engine("the switch", "nftables", "nft", NO_NETWORKS),
+    Engine("the switch", "iproute2", "ip", NO_NETWORKS),
+    Engine("the switch", "dnsmasq-base", "dnsmasq", NO_NETWORKS),
+    Engine("block storage", "tgt", "tgtd", NO_VOLUMES),
+    Engine("the tiny guest", "busybox-static", "busybox", NO_GUEST),
+    Engine("the tiny guest", "dropbear-bin", "dropbear", NO_GUEST),
+    Engine("the tiny guest", "e2fsprogs", "mke2fs", NO_GUEST),
+    Engine("the tiny guest", "extlinux", "extlinux", NO_GUEST),
+)
 
 
 def missing(engines: Iterable[Engine] = ENGINES) -> list[Engine]:
@@ -57,8 +72,8 @@ def install(engines: Iterable[Engine] = ENGINES) -> list[Engine]:
 def main(engines: Iterable[Engine] = ENGINES) -> None:
     """Install the engines; say what is simulated for want of them."""
     absent = install(engines)
-    for engine in absent:
-        print(f"{engine.name} is simulated: {engine.why}", file=sys.stderr)
+    for name, why in {engine.name: engine.why for engine in absent}.items():
+        print(f"{name} is simulated: {why}", file=sys.stderr)
     if absent:
         print(f"for the real ones, as root: {remedy(absent)}", file=sys.stderr)
 

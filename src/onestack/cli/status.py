@@ -50,7 +50,7 @@ def _collect(folder: Folder, server: Server) -> dict[str, Any]:
             }
             for each in services
         ],
-        "engines": _engines(folder),
+        "engines": _engines(folder) + _drivers(folder, server),
     }
 
 
@@ -77,6 +77,23 @@ def _engines(folder: Folder) -> list[dict[str, str]]:
     ]  # fmt: skip
 
 
+def _drivers(folder: Folder, server: Server) -> list[dict[str, str]]:
+    """What works for the cloud on its hosts."""
+    token = client.admin_token(server, folder)
+    found: dict[tuple[str, str], list[str]] = {}
+    for each in client.get(f"{server.url}/onestack/v1/agents", token)["agents"]:
+        if each["alive"]:
+            found.setdefault((each["kind"], each["driver"]), []).append(each["host"])
+    return [
+        {
+            "engine": kind, "driver": driver,
+            "state": "simulated" if driver == "simulated" else "real",
+            "hosts": hosts[0] if len(hosts) == 1 else f"{len(hosts)} hosts",
+        }
+        for (kind, driver), hosts in found.items()
+    ]  # fmt: skip
+
+
 def _show(shown: dict[str, Any]) -> None:
     state = ("healthy", "ok") if shown["healthy"] else ("not healthy: onestack logs", "fail")
     click.echo(f"{shown['url']} is {output.coloured(*state)}; data in {shown['data']}\n")
@@ -93,4 +110,4 @@ def _show(shown: dict[str, Any]) -> None:
     click.echo()
     output.rows(shown["services"], ("name", "type", "version", "url", "state"), "table")
     click.echo()
-    output.rows(shown["engines"], ("engine", "driver", "state"), "table")
+    output.rows(shown["engines"], ("engine", "driver", "state", "hosts"), "table")

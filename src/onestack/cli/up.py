@@ -1,10 +1,12 @@
 """`onestack up`: start a cloud, wait until it is healthy, and say how to use it."""
 
+import os
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -27,6 +29,8 @@ PATIENCE_S = 90.0
 POLL_S = 0.02
 STOP_S = 10.0
 TAIL_LINES = 8
+DRIVERS = "ONESTACK_AGENT_DRIVERS"
+GUEST_CACHE = Path("/var/cache/onestack")
 
 Child = subprocess.Popen[bytes]
 
@@ -49,6 +53,7 @@ class Wish:
     port: int | None
     foreground: bool
     ephemeral: bool
+    drivers: str | None
 
 
 @click.command()
@@ -66,10 +71,16 @@ class Wish:
 )
 @click.option("--foreground", is_flag=True, help="Stay here and show the log; Ctrl-C stops it.")
 @click.option("--ephemeral", is_flag=True, help="Keep nothing: its folder goes when it stops.")
+@click.option(
+    "--drivers",
+    type=click.Choice(["auto", "real", "simulated"]),
+    help="What runs servers, networks and volumes.  [default: as the settings say, else auto; for "
+    "an ephemeral cloud, simulated]",
+)
 @output_option
-def command(
+def command(  # noqa: PLR0913, PLR0917 - click gives each option by its name
     data: Path | None, listen: str | None, port: int | None, foreground: bool,
-    ephemeral: bool, form: str,
+    ephemeral: bool, drivers: str | None, form: str,
 ) -> None:  # fmt: skip
     """Start a cloud in the background and say how to use it.
 
@@ -77,7 +88,7 @@ def command(
     openrc and admin-openrc into the data folder. A cloud that runs already is left as it is.
     An ephemeral cloud has its clouds.yaml in its own folder.
     """
-    wish = Wish(listen, port, foreground, ephemeral)
+    wish = Wish(listen, port, foreground, ephemeral, drivers)
     folder = folders.temporary() if ephemeral and data is None else folders.of(data)
     progress = Progress()
     server = _running_already(folder, wish)
@@ -90,6 +101,7 @@ def command(
         listen, port = _address(folder, wish)
         ports.check(listen, port)
         place = ["--listen", listen, "--port", str(port)]
+        _choose_drivers(folder, wish, progress)
         folder.furnished.unlink(missing_ok=True)
         child, at = process.start(folder, place, dies_with_us=foreground)
         progress.say(f"starting onestack {__version__} on {listen}:{port}, data in {folder.path}")
@@ -141,6 +153,29 @@ def _address(folder: Folder, wish: Wish) -> tuple[str, int]:
     if port is None and wish.ephemeral and ports.problem_with(listen, ports.DEFAULT_PORT):
         port = ports.free(listen)
     return listen, port or ports.DEFAULT_PORT
+
+
+def _choose_drivers(folder: Folder, wish: Wish, progress: Progress) -> None:
+    """Say by the environment what the server is to run with, and have the guest that it offers."""
+    usual = "simulated" if wish.ephemeral else "auto"
+    chosen = wish.drivers or os.environ.get(DRIVERS) or _settled(folder) or usual
+    os.environ[DRIVERS] = chosen
+    if chosen == "simulated" or os.geteuid() != 0:
+        return
+    from onestack.cli import guest
+    from onestack.core import shell
+
+    try:
+        os.environ["ONESTACK_GUEST"] = str(guest.build(GUEST_CACHE).folder)
+    except (shell.CommandFailed, OSError, LookupError, StopIteration) as error:
+        progress.say(f"warning: the image `tiny` will be empty: {error}")
+
+
+def _settled(folder: Folder) -> str:
+    """The drivers that the settings name."""
+    with suppress(OSError, tomllib.TOMLDecodeError):
+        return str(tomllib.loads(folder.settings.read_text()).get("agent", {}).get("drivers", ""))
+    return ""
 
 
 def _wait(folder: Folder, child: Child, at: int, progress: Progress) -> Server:

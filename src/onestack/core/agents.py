@@ -82,11 +82,11 @@ class Registry:
     def report(self, reports: list[Report]) -> None:
         """Keep what agents say; a service hears of it in the same transaction."""
         with self._database.transaction() as session:
-            known = _known(session, reports)
+            records = _by_place(session, reports)
             for each in reports:
-                self._note(session, each, known.get((each.host, each.kind)))
-            seen = [known[each.host, each.kind].id for each in reports
-                    if (each.host, each.kind) in known]  # fmt: skip
+                self._note(session, each, records.get((each.host, each.kind)))
+            seen = [records[each.host, each.kind].id for each in reports
+                    if (each.host, each.kind) in records]  # fmt: skip
             session.execute(
                 update(_AGENTS).where(_AGENTS.c.id.in_(seen)).values(seen_at=clock.now())
             )
@@ -113,6 +113,11 @@ class Registry:
             listener(session, record, is_restarted)
 
 
+def known(session: Session) -> Sequence[AgentRecord]:
+    """Every agent, by host and kind."""
+    return session.scalars(select(AgentRecord).order_by(AgentRecord.host, AgentRecord.kind)).all()
+
+
 def of_kind(session: Session, kind: str) -> Sequence[AgentRecord]:
     """Every agent of a kind, by host."""
     wanted = select(AgentRecord).where(AgentRecord.kind == kind)
@@ -137,7 +142,7 @@ def _silence() -> dt.timedelta:
     return dt.timedelta(seconds=SILENT_S)
 
 
-def _known(session: Session, reports: Iterable[Report]) -> dict[tuple[str, str], AgentRecord]:
+def _by_place(session: Session, reports: Iterable[Report]) -> dict[tuple[str, str], AgentRecord]:
     hosts = {each.host for each in reports}
     rows = session.scalars(select(AgentRecord).where(AgentRecord.host.in_(hosts)))
     return {(each.host, each.kind): each for each in rows}

@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy.exc import DBAPIError
 
 from onestack import __version__
-from onestack.core import event, log, metrics, trace
+from onestack.core import agents, event, log, metrics, trace
 from onestack.core.api import PUBLIC, Operations, Page, Raw, Reply, Service
 from onestack.core.context import Context, Request
 from onestack.core.db import Database
@@ -148,6 +148,30 @@ def traces(_ctx: Context, name: str) -> list[TraceView]:
     if not found:
         raise TraceNotFound(name=name[:80])
     return [_view(each) for each in found]
+
+
+class AgentView(Shape):
+    """What one host does of one kind."""
+
+    host: str
+    kind: str
+    driver: str
+    alive: bool
+    enabled: bool
+    started_at: str | None
+    seen_at: str | None
+
+
+@api.get("/onestack/v1/agents", ADMIN, key="agents", kept=False)
+def hosts(ctx: Context) -> list[AgentView]:
+    """List what every host does, and with which driver."""
+    return [
+        AgentView(
+            host=each.host, kind=each.kind, driver=each.driver, alive=each.is_alive,
+            enabled=each.is_enabled, started_at=iso(each.started_at), seen_at=iso(each.seen_at),
+        )
+        for each in agents.known(ctx.session)
+    ]  # fmt: skip
 
 
 class EventsQuery(Shape):
