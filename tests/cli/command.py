@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any
 
 PATIENCE_S = 120
-CHEAP = {"ONESTACK_IDENTITY_PASSWORD_HASH_ROUNDS": "4"}
+CHEAP = {
+    "ONESTACK_IDENTITY_PASSWORD_HASH_ROUNDS": "4",
+    "ONESTACK_AGENT_DRIVERS": "simulated",
+}
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,9 @@ class Shell:
         }
         temporary = self.home / "tmp"
         temporary.mkdir(exist_ok=True)
+        data = self.home / ".local" / "share"  # root's usual folder is everybody's on this host
         return {**kept, **CHEAP, "HOME": str(self.home), "TMPDIR": str(temporary),
-                **self.variables}  # fmt: skip
+                "XDG_DATA_HOME": str(data), **self.variables}  # fmt: skip
 
     def run(self, *words: object, **variables: str) -> Said:
         """Run `onestack WORDS...` to its end."""

@@ -22,7 +22,10 @@ def test_status_says_what_runs_and_what_is_real(cloud: Shell) -> None:
     assert services["identity"]["state"] == "ok"
     assert {each["engine"]: each["driver"] for each in said["engines"]} == {
         "database": "SQLite", "bus": "local",
+        "hypervisor": "simulated", "switch": "simulated", "backend": "simulated",
     }  # fmt: skip
+    states = {each["engine"]: each["state"] for each in said["engines"]}
+    assert (states["database"], states["hypervisor"]) == ("real", "simulated")
     table = cloud.good("status").out
     assert "\x1b" not in table
     assert str(process["pid"]) in table

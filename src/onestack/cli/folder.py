@@ -123,10 +123,9 @@ def default_path() -> Path:
     """Where a cloud lives when nobody says otherwise."""
     if os.environ.get("ONESTACK_DATA"):
         return Path(os.environ["ONESTACK_DATA"]).absolute()
-    if os.geteuid() == 0:
-        return Path("/var/lib/onestack")
-    home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(home) / "onestack"
+    named = os.environ.get("XDG_DATA_HOME")
+    usual = Path("/var/lib") if os.geteuid() == 0 else Path.home() / ".local" / "share"
+    return Path(named or usual) / "onestack"
 
 
 def of(data: Path | None) -> Folder:

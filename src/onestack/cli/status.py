@@ -33,7 +33,7 @@ def command(data: Path | None, form: str) -> None:
 def _collect(folder: Folder, server: Server) -> dict[str, Any]:
     healthy = client.is_healthy(server.url)
     states = client.get(f"{server.url}/healthz")["services"] if healthy else {}
-    services = client.get(f"{server.url}/")["services"] if healthy else []
+    cloud = client.get(f"{server.url}/") if healthy else {"services": [], "drivers": []}
     return {
         "healthy": healthy,
         "url": server.url,
@@ -48,9 +48,9 @@ def _collect(folder: Folder, server: Server) -> dict[str, Any]:
                 "url": f"{server.url}{each['path']}",
                 "state": states.get(each["name"], "unknown"),
             }
-            for each in services
+            for each in cloud["services"]
         ],
-        "engines": _engines(folder) + _drivers(folder, server),
+        "engines": _engines(folder) + _drivers(cloud["drivers"]),
     }
 
 
@@ -77,21 +77,17 @@ def _engines(folder: Folder) -> list[dict[str, str]]:
     ]  # fmt: skip
 
 
-def _drivers(folder: Folder, server: Server) -> list[dict[str, str]]:
+def _drivers(found: list[dict[str, Any]]) -> list[dict[str, str]]:
     """What works for the cloud on its hosts."""
-    token = client.admin_token(server, folder)
-    found: dict[tuple[str, str], list[str]] = {}
-    for each in client.get(f"{server.url}/onestack/v1/agents", token)["agents"]:
-        if each["alive"]:
-            found.setdefault((each["kind"], each["driver"]), []).append(each["host"])
     return [
         {
-            "engine": kind, "driver": driver,
-            "state": "simulated" if driver == "simulated" else "real",
-            "hosts": hosts[0] if len(hosts) == 1 else f"{len(hosts)} hosts",
+            "engine": each["kind"],
+            "driver": each["driver"],
+            "state": "simulated" if each["driver"] == "simulated" else "real",
+            "hosts": each["hosts"],
         }
-        for (kind, driver), hosts in found.items()
-    ]  # fmt: skip
+        for each in found
+    ]
 
 
 def _show(shown: dict[str, Any]) -> None:

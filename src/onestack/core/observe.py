@@ -1,5 +1,6 @@
 """What the cloud says of itself: health, metrics, traces, and the documents of its APIs."""
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Annotated, Any
@@ -59,11 +60,20 @@ class ServiceState(Shape):
     version: str
 
 
+class DriverView(Shape):
+    """What does one kind of work on how many hosts that are alive."""
+
+    kind: str
+    driver: str
+    hosts: int
+
+
 class CloudView(Shape):
-    """The cloud: its version and services."""
+    """The cloud: its version, its services, and what works for them."""
 
     version: str
     services: list[ServiceState]
+    drivers: list[DriverView]
 
 
 class Health(Shape):
@@ -101,13 +111,19 @@ class TraceNotFound(NotFound):
 
 @api.get("/", PUBLIC)
 def root(ctx: Context) -> CloudView:
-    """List the services of this cloud."""
+    """List the services of this cloud, and its drivers: what is simulated says so."""
     states = [
         ServiceState(name=each.name, type=each.type, path=each.root, version=each.version)
         for each in ctx.cloud.get(Services).all
         if each.root
     ]
-    return CloudView(version=__version__, services=states)
+    alive = [each for each in agents.known(ctx.session) if each.is_alive]
+    counted = Counter((each.kind, each.driver) for each in alive)
+    drivers = [
+        DriverView(kind=kind, driver=driver, hosts=hosts)
+        for (kind, driver), hosts in sorted(counted.items())
+    ]
+    return CloudView(version=__version__, services=states, drivers=drivers)
 
 
 @api.get("/healthz", PUBLIC)
@@ -148,30 +164,6 @@ def traces(_ctx: Context, name: str) -> list[TraceView]:
     if not found:
         raise TraceNotFound(name=name[:80])
     return [_view(each) for each in found]
-
-
-class AgentView(Shape):
-    """What one host does of one kind."""
-
-    host: str
-    kind: str
-    driver: str
-    alive: bool
-    enabled: bool
-    started_at: str | None
-    seen_at: str | None
-
-
-@api.get("/onestack/v1/agents", ADMIN, key="agents", kept=False)
-def hosts(ctx: Context) -> list[AgentView]:
-    """List what every host does, and with which driver."""
-    return [
-        AgentView(
-            host=each.host, kind=each.kind, driver=each.driver, alive=each.is_alive,
-            enabled=each.is_enabled, started_at=iso(each.started_at), seen_at=iso(each.seen_at),
-        )
-        for each in agents.known(ctx.session)
-    ]  # fmt: skip
 
 
 class EventsQuery(Shape):
