@@ -276,7 +276,7 @@ def _real(cloud: Cloud, data: Path, control_url: str) -> list[Post]:
     """Posts with engines of this host behind them."""
     from onestack.compute.drivers.libvirt import LibvirtHypervisor, LibvirtOptions, Parts
     from onestack.network.drivers.linux import LinuxOptions, LinuxSwitch, MetadataOptions
-    from onestack.volume.drivers.iscsi import FileBackend, FileOptions
+    from onestack.volume.drivers.simulated import SimulatedBackend
 
     settings = cloud.get(AgentSettings)
     host = settings.host or gethostname()
@@ -293,10 +293,9 @@ def _real(cloud: Cloud, data: Path, control_url: str) -> list[Post]:
         host=host, mark=mark, address=settings.tunnel_address,
         probe=Parts(guest.kernel, guest.ramdisk) if guest.is_there else None,
     )  # fmt: skip
-    backend = FileOptions(portal_address=settings.tunnel_address)
     drivers: list[tuple[str, Any, object]] = [
         ("switch", LinuxSwitch(data / "switch", switch), network.Switch),
-        ("backend", FileBackend(data / "volumes", backend), volume.Backend),
+        ("backend", SimulatedBackend(), volume.Backend),
         ("hypervisor", LibvirtHypervisor(data / "libvirt", hypervisor), compute.Hypervisor),
     ]
     return [Post(kind, driver, contract, [host]) for kind, driver, contract in drivers]
