@@ -83,7 +83,7 @@ class AgentSettings(msgspec.Struct, frozen=True):
     """What this host does for the cloud: [agent] in the settings file."""
 
     host: str = ""  # as the cloud knows it; default: the host's own name
-    drivers: Literal["simulated", "auto", "real", "none"] = "simulated"
+    drivers: Literal["simulated", "auto", "real"] = "simulated"
     simulated_hosts: Annotated[int, Meta(ge=1, le=100_000)] = 1
     tunnel_address: str = "127.0.0.1"
     physical_networks: list[str] = []  # as name:bridge; default: `public`, which ends at this host
@@ -248,8 +248,6 @@ def _transport(url: str) -> Transport:
 def posts(cloud: Cloud, data: Path, control_url: str) -> list[Post]:
     """What this host does for the cloud, and the drivers that do it."""
     settings = cloud.get(AgentSettings)
-    if settings.drivers == "none":
-        return []
     if settings.drivers == "simulated":
         return _simulated(settings)
     lacking = [program for program in PROGRAMS if shell.find(program) is None]

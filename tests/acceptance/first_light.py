@@ -179,9 +179,9 @@ def until(world: World, words: tuple[str, ...], status: str) -> None:
     raise Failed(f"{' '.join(words)}: not {status} after {WAIT_S} s")
 
 
-def again(action: Callable[[], str], patience_s: float = 15) -> str:
+def again(action: Callable[[], str]) -> str:
     """A hot-plugged device needs a moment to appear in the guest."""
-    deadline = time.monotonic() + patience_s
+    deadline = time.monotonic() + 15
     while True:
         try:
             return action()

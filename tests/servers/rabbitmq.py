@@ -12,7 +12,7 @@ from tests.servers.process import Folder, Process, answers, free_ports
 
 SETTINGS = """\
 listeners.tcp.1 = 127.0.0.1:{port}
-loopback_users.guest = {is_alone}
+loopback_users.guest = true
 disk_free_limit.absolute = 1MB
 vm_memory_high_watermark.absolute = 512MB
 raft.wal_max_size_bytes = 8388608
@@ -28,23 +28,18 @@ ssl_options.keyfile = {key}
 ssl_options.verify = verify_none
 ssl_options.fail_if_no_peer_cert = false
 """
-FOR_HOSTS = "listeners.tcp.2 = {address}:{port}\n"
 LOOPBACK = "-kernel inet_dist_use_interface {127,0,0,1}"
 GREETING = b"AMQP\x00\x00\x09\x01"
 
 
 class RabbitMQ:
-    """A broker of its own on loopback; with a certificate it listens for TLS as well, and with an
-    address of a network of one's own it answers there too."""
+    """A broker of its own on loopback; with a certificate it listens for TLS as well."""
 
-    def __init__(self, certificate: Certificate | None = None, address: str = "") -> None:
+    def __init__(self, certificate: Certificate | None = None) -> None:
         program("rabbitmq-server")
         self.folder = Folder("rabbitmq", "rabbitmq")
         self.port, self.tls_port, self.epmd_port, distribution_port = free_ports(4)
-        self._address = address or "127.0.0.1"
-        settings = SETTINGS.format(port=self.port, is_alone=str(not address).lower())
-        if address:
-            settings += FOR_HOSTS.format(address=address, port=self.port)
+        settings = SETTINGS.format(port=self.port)
         if certificate is not None:
             settings += self._tls(certificate)
         environ = {
@@ -70,7 +65,7 @@ class RabbitMQ:
 
     @property
     def url(self) -> str:
-        return f"amqp://guest:guest@{self._address}:{self.port}/"
+        return f"amqp://guest:guest@127.0.0.1:{self.port}/"
 
     def tls_url(self, host: str = "localhost") -> str:
         authority = self.folder.path / "authority.pem"

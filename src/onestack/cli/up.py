@@ -73,9 +73,9 @@ class Wish:
 @click.option("--ephemeral", is_flag=True, help="Keep nothing: its folder goes when it stops.")
 @click.option(
     "--drivers",
-    type=click.Choice(["auto", "real", "simulated", "none"]),
-    help="What runs servers, networks and volumes here; none leaves that to hosts that join.  "
-    "[default: as the settings say, else auto; for an ephemeral cloud, simulated]",
+    type=click.Choice(["auto", "real", "simulated"]),
+    help="What runs servers, networks and volumes.  [default: as the settings say, else auto; for "
+    "an ephemeral cloud, simulated]",
 )
 @output_option
 def command(  # noqa: PLR0913, PLR0917 - click gives each option by its name

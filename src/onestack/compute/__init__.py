@@ -4,12 +4,13 @@ from typing import Any
 
 from onestack.compute import (
     aggregates,
-    decisions,
+    explain,
     keypairs,
     limits,
     quota_classes,
     quota_sets,
     server_groups,
+    upkeep,
 )
 from onestack.compute.consoles import proxy
 from onestack.compute.flavors import access, extra_specs
@@ -50,13 +51,13 @@ SERVICE = Service(
         quota_sets.api,
         quota_classes.api,
         limits.api,
-        decisions.api,
+        explain.api,
         instance_actions.api,
         *actions.NOUNS,
     ),
 )
 
-FLOWS: tuple[type[Flow[Any]], ...] = actions.FLOWS
+FLOWS: tuple[type[Flow[Any]], ...] = (upkeep.forget_old_decisions, *actions.FLOWS)
 
 __all__ = [
     "FLOWS",

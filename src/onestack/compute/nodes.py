@@ -12,13 +12,15 @@ from onestack import placement
 from onestack.compute.hypervisor import HostDescription
 from onestack.core import clock
 from onestack.core.agents import AgentRecord
-from onestack.core.db import Record
+from onestack.core.db import Record, bump
 from onestack.core.errors import NotFound
 from onestack.placement import Inventory
 
 # How much of what a host has is given away at first; operators change it in placement.
 CPU_RATIO, MEMORY_RATIO, DISK_RATIO = 16.0, 1.5, 1.0
 HOST_MEMORY_MB = 512  # kept for the host itself, where there is enough
+HOSTS_TOPIC = "compute.hosts"  # the revision of all that the scheduler keeps of hosts in memory
+DEFAULT_ZONE = "nova"  # where hosts are that are in no other
 DISABLED = "COMPUTE_STATUS_DISABLED"  # as placement knows hosts that take no new servers
 
 
@@ -76,6 +78,7 @@ def enrol(session: Session, agent: AgentRecord) -> ComputeNodeRecord:
     session.flush()
     traits = [*described.traits, *([] if agent.is_enabled else [DISABLED])]
     stock = _stock(described)
+    bump(session, HOSTS_TOPIC)
     placement.enrol(session, node.id, node.host, stock=stock, has=traits, is_operators=True)
     return node
 

@@ -3,12 +3,18 @@
 from sqlalchemy.orm import Session
 
 from onestack.compute import nodes
+from onestack.compute.hosts import Hosts
+from onestack.compute.settings import ComputeSettings
 from onestack.core.agents import AgentRecord
 from onestack.core.context import Cloud
+from onestack.core.db import Database
+from onestack.placement import Snapshot
 
 
 def wire(cloud: Cloud) -> None:
     """Give the cloud what the compute service keeps in memory."""
+    hosts = Hosts(cloud.get(Database), cloud.get(Snapshot), cloud.get(ComputeSettings))
+    cloud.put(hosts)
 
 
 def host_reported(session: Session, agent: AgentRecord, is_restarted: bool) -> None:

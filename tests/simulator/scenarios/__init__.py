@@ -12,6 +12,7 @@ from tests.simulator.scenarios.toy import (
 from tests.simulator.scenarios.upkeep import (
     ClearStoreAway,
     EndMemberships,
+    ForgetDecisions,
     ForgetEvents,
     ForgetRevocations,
     RotateKeys,
@@ -20,5 +21,6 @@ from tests.simulator.scenarios.upkeep import (
 SCENARIOS: list[Scenario] = [
     Build(), BuildElsewhere(), Delete(), BuildThenDelete(), DeleteDiskOfBuild(),
     ForgetEvents(), EndMemberships(), ForgetRevocations(), RotateKeys(), ClearStoreAway(),
+    ForgetDecisions(),
     Pause(), Unpause(), Stop(), ForgetConsoleTokens(),
 ]  # fmt: skip

@@ -12,6 +12,8 @@ from cryptography.fernet import Fernet
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from onestack.compute.decisions import KEPT_S, DecisionRecord
+from onestack.compute.upkeep import forget_old_decisions
 from onestack.core import clock
 from onestack.core.event import EventRecord
 from onestack.core.upkeep import EVENTS_KEPT_S, forget_old_events
@@ -48,6 +50,24 @@ class ForgetEvents(Scenario):
 
     def check(self, session: Session, agents: Mapping[str, Any], *, was_interrupted: bool) -> None:
         assert list(session.scalars(select(EventRecord.name))) == ["toy.new"]
+
+
+class ForgetDecisions(Scenario):
+    """Decisions of the scheduler are forgotten when their time is over, not before."""
+
+    flows = (forget_old_decisions,)
+    runs = 2
+    records = (DecisionRecord,)
+
+    def prepare(self, session: Session) -> None:
+        for name, left_s in LEFT_S.items():
+            then = ago(KEPT_S - left_s)
+            session.add(
+                DecisionRecord(server_id=name, project_id="p", decided_at=then, verdicts={})
+            )
+
+    def check(self, session: Session, agents: Mapping[str, Any], *, was_interrupted: bool) -> None:
+        assert list(session.scalars(select(DecisionRecord.server_id))) == ["new"]
 
 
 class ForgetRevocations(Scenario):

@@ -1,0 +1,192 @@
+"""The scheduler: which host is best for a server. Pure: it knows neither database nor bus."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+NOTHING: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What is known of a host that seldom changes."""
+
+    name: str
+    node_id: str
+    zone: str
+    architecture: str = "x86_64"
+    hypervisor_type: str = "QEMU"
+    hypervisor_version: int = 0
+    # What is said of its aggregates: by key, all the values there are.
+    said: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    capabilities: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Option(NamedTuple):
+    """A host as it is now: what it has left, and what keeps it from taking more."""
+
+    host: Host
+    room: Mapping[str, int]  # what one more server could have, by resource class
+    traits: frozenset[str] = NOTHING
+    trouble: str = ""  # why it takes no servers at all
+    servers: int = 0
+    busy: int = 0  # servers that are being built, moved or copied
+    failures: int = 0  # builds that failed there lately
+    members: int = 0  # servers of the wanted server's group
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """The group that the server is in."""
+
+    id: str
+    policy: str
+    most_per_host: int = 1
+    members: Mapping[str, int] = field(default_factory=dict)  # how many are on which host
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestSpec:
+    """What a server asks of its host."""
+
+    server_id: str
+    project_id: str
+    user_id: str
+    vcpus: int
+    memory_mb: int
+    disk_gb: int
+    resources: Mapping[str, int] = field(default_factory=dict)  # by resource class, as claimed
+    required: tuple[frozenset[str], ...] = ()  # one trait out of each
+    forbidden: frozenset[str] = NOTHING
+    extra_specs: Mapping[str, str] = field(default_factory=dict)
+    image_properties: Mapping[str, str] = field(default_factory=dict)
+    zone: str | None = None
+    host: str | None = None
+    is_forced: bool = False  # the host was named by who may name one: nothing else is asked
+    avoid: frozenset[str] = NOTHING  # hosts on which it has failed already
+    same_host: frozenset[str] | None = None
+    different_host: frozenset[str] = NOTHING
+    group: Group | None = None
+
+
+class Chance(Protocol):
+    """Where chance comes from."""
+
+    def shuffle(self, x: list[Any]) -> None: ...
+    def randrange(self, start: int) -> int: ...
+
+
+class Filter(Protocol):
+    """Says which hosts a server cannot be on."""
+
+    def concerns(self, spec: RequestSpec) -> bool:
+        """Whether a server asks for something that this filter looks at."""
+
+    def refuses(self, option: Option, spec: RequestSpec) -> str | None:
+        """Why the server cannot be on this host; None when it can."""
+
+
+Weigher = Callable[[Option, RequestSpec], float]
+
+
+class Refusal(NamedTuple):
+    """Why a host was not taken."""
+
+    host: str
+    filter: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How an operator wants servers to be placed."""
+
+    filters: Mapping[str, Filter]
+    multipliers: Mapping[str, float]
+    subset_size: int = 1
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The hosts that could take a server, the best first; and why the others cannot."""
+
+    ranked: list[Option]
+    refusals: list[Refusal]
+    weights: Mapping[str, float] = field(default_factory=dict)
+
+
+WEIGHERS: dict[str, Weigher] = {
+    "ram": lambda option, _: option.room.get("MEMORY_MB", 0),
+    "cpu": lambda option, _: option.room.get("VCPU", 0),
+    "disk": lambda option, _: option.room.get("DISK_GB", 0),
+    "io_ops": lambda option, _: option.busy,
+    "build_failure": lambda option, _: -option.failures,
+    "soft_affinity": lambda option, spec: _members(option, spec, "soft-affinity"),
+    "soft_anti_affinity": lambda option, spec: -_members(option, spec, "soft-anti-affinity"),
+}
+
+
+def choose(spec: RequestSpec, options: Iterable[Option], rules: Rules, chance: Chance) -> Decision:
+    """Rank the hosts that no filter refuses by their weight, equal ones by chance."""
+    filters = [(name, each) for name, each in rules.filters.items() if each.concerns(spec)]
+    passed: list[Option] = []
+    refusals: list[Refusal] = []
+    for option in options:
+        for name, each in filters:
+            reason = each.refuses(option, spec)
+            if reason is not None:
+                refusals.append(Refusal(option.host.name, name, reason))
+                break
+        else:
+            passed.append(option)
+    weights = weigh(spec, passed, rules.multipliers)
+    ranked = _ranked(passed, weights, chance)
+    size = min(max(rules.subset_size, 1), len(ranked))
+    if size > 1:
+        first = chance.randrange(size)
+        ranked.insert(0, ranked.pop(first))
+    best = {each.host.name: weights[each.host.name] for each in ranked[:5]}
+    return Decision(ranked, refusals, best)
+
+
+def verdicts(spec: RequestSpec, options: Iterable[Option], rules: Rules) -> list[list[Refusal]]:
+    """Everything that speaks against each host, those with the least to say first."""
+    filters = [(name, each) for name, each in rules.filters.items() if each.concerns(spec)]
+    found = []
+    for option in options:
+        reasons = [(name, each.refuses(option, spec)) for name, each in filters]
+        found.append(
+            [Refusal(option.host.name, name, reason) for name, reason in reasons if reason]
+        )
+    return sorted(found, key=len)
+
+
+def weigh(
+    spec: RequestSpec, options: Sequence[Option], multipliers: Mapping[str, float]
+) -> dict[str, float]:
+    """Each host's weight: what every weigher says, from 0 to 1 among these hosts, multiplied."""
+    totals = [0.0] * len(options)
+    for name, multiplier in multipliers.items():
+        if not multiplier:
+            continue
+        weigher = WEIGHERS[name]
+        values = [weigher(option, spec) for option in options]
+        least, most = min(values, default=0.0), max(values, default=0.0)
+        if most > least:
+            scale = multiplier / (most - least)
+            totals = [
+                total + (value - least) * scale for total, value in zip(totals, values, strict=True)
+            ]
+    return {option.host.name: total for option, total in zip(options, totals, strict=True)}
+
+
+def _ranked(options: list[Option], weights: Mapping[str, float], chance: Chance) -> list[Option]:
+    """By weight; those of equal weight in an order that nobody can foresee."""
+    shuffled = list(options)
+    chance.shuffle(shuffled)
+    shuffled.sort(key=lambda option: weights[option.host.name], reverse=True)
+    return shuffled
+
+
+def _members(option: Option, spec: RequestSpec, policy: str) -> int:
+    return option.members if spec.group is not None and spec.group.policy == policy else 0
