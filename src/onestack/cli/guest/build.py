@@ -1,6 +1,7 @@
 """Build the tiny guest from Debian's packages; what was built from the same parts is kept."""
 
 import hashlib
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,8 +12,9 @@ from onestack.cli.guest import archive
 from onestack.cli.guest.tree import FILES, USER, disk_tree, initrd_tree
 from onestack.core import clock, shell
 
-__all__ = ("PACKAGES", "USER", "GuestImage", "build")
+__all__ = ("CACHE", "PACKAGES", "USER", "GuestImage", "build")
 
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "onestack"
 # What must be installed; the kernel is only fetched, never installed.
 PACKAGES = ("busybox-static", "dropbear-bin", "e2fsprogs", "extlinux", "qemu-utils", "util-linux")
 KERNEL_PACKAGE = "linux-image-cloud-amd64"
@@ -45,7 +47,7 @@ class GuestImage:
         return self.folder / "disk.qcow2"
 
 
-def build(cache: Path) -> GuestImage:
+def build(cache: Path = CACHE) -> GuestImage:
     """Have the guest in a folder of `cache`; root is needed, and Debian's PACKAGES."""
     kernel = _kernel_package()
     folder = cache / f"guest-{_fingerprint(kernel)}"

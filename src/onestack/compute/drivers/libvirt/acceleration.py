@@ -1,4 +1,4 @@
-"""Whether KVM really runs guests here: a device that opens proves nothing, a guest that ran does."""
+"""Whether KVM really runs guests here: not that a device opens, but that a guest ran is a proof."""
 
 import os
 import re

@@ -1,0 +1,81 @@
+"""Guests that move between hosts, shut down or running, with their disks."""
+
+import pytest
+
+from onestack.cli.guest import GuestImage
+from onestack.compute.hypervisor import Disk, Guest
+from tests.compute.libvirt.guests import booted, spec
+from tests.compute.libvirt.hosts import CallFailed, Host, command, until
+
+SCRIPT = (
+    "#!/bin/sh\nn=0\nwhile :; do n=$((n+1)); echo TICK-$n > /dev/console; usleep 200000; done &\n"
+)
+
+
+def test_a_running_guest_moves_without_a_boot(tiny: GuestImage, pair: tuple[Host, Host]) -> None:
+    one, two = pair
+    extra = Disk(id="ephemeral0", device="vdc", size_gb=1)
+    guest = spec(tiny.disk, user_data=SCRIPT, disks=[extra])
+    one.call("create", guest=guest)
+    booted(one, guest)
+    address = two.call("offer", guest=guest, is_live=True)
+    one.call("migrate", guest=guest, address=address)
+    assert guest.id not in [each.id for each in one.call("guests")]
+    assert not (one.folder / "lib/guests" / guest.id).exists()
+    disks = ["root", "config", "ephemeral0"]
+    assert two.call("guests") == [Guest(guest.id, "running", disks, [])]
+    before = len(two.call("console_log", guest_id=guest.id))
+    until(lambda: len(two.call("console_log", guest_id=guest.id)) > before + 50, 20, "it ticks")
+    assert "GUEST-BOOT" not in two.call("console_log", guest_id=guest.id)[before:]
+    two.call("destroy", guest_id=guest.id)
+
+
+def test_a_guest_that_is_off_moves_with_its_disks(
+    tiny: GuestImage, pair: tuple[Host, Host]
+) -> None:
+    one, two = pair
+    write = "#!/bin/sh\necho KEPT > /var/lib/mine; sync; echo WRITTEN"
+    guest = spec(tiny.disk, user_data=write)
+    one.call("create", guest=guest)
+    assert "WRITTEN" in booted(one, guest)
+    one.call("stop", guest_id=guest.id, patience_s=30)
+    two.call("offer", guest=guest, is_live=False)
+    address = two.call("offer", guest=guest, is_live=False)  # asked again: the newest counts
+    one.call("send_disks", guest_id=guest.id, address=address)
+    one.call("send_disks", guest_id=guest.id, address=address)
+    one.call("destroy", guest_id=guest.id)
+    assert two.call("start", guest=guest).power == "running"
+    booted(two, guest, times=2)
+    two.call("stop", guest_id=guest.id, patience_s=30)
+    assert b"KEPT" in content_of(two, guest.id)
+    two.call("destroy", guest_id=guest.id)
+
+
+def test_an_offer_opens_to_its_holder_only(tiny: GuestImage, pair: tuple[Host, Host]) -> None:
+    one, two = pair
+    guest = spec(tiny.disk)
+    one.call("create", guest=guest)
+    address = two.call("offer", guest=guest, is_live=True)
+    place, token, fingerprint = address.split("/")
+    forged = {
+        f"{place}/{'x' * len(token)}/{fingerprint}": "does not know this offer",
+        f"{place}/{token}/{'0' * len(fingerprint)}": "not the one that made the offer",
+    }
+    for each, why in forged.items():
+        with pytest.raises(CallFailed, match=why):
+            one.call("migrate", guest=guest, address=each)
+    two.call("destroy", guest_id=guest.id)  # takes the offer back
+    with pytest.raises(CallFailed):
+        one.call("migrate", guest=guest, address=address)
+    assert one.call("guests") == [Guest(guest.id, "running", ["root", "config"], [])]
+    assert not list(two.folder.rglob(f"*{guest.id}*"))
+    one.call("destroy", guest_id=guest.id)
+
+
+def content_of(host: Host, guest_id: str) -> bytes:
+    """What a guest sees of its root disk."""
+    root, raw = host.folder / "lib/guests" / guest_id / "root.qcow2", host.folder / "copy.raw"
+    command("qemu-img", "convert", "-f", "qcow2", "-O", "raw", str(root), str(raw))
+    content = raw.read_bytes()
+    raw.unlink()
+    return content
