@@ -19,7 +19,7 @@ from onestack.compute.flavors import read as read_flavors
 from onestack.compute.flavors.record import bootstrap
 from onestack.compute.hypervisor import Hypervisor
 from onestack.compute.rules import SHARED
-from onestack.compute.servers import actions, instance_actions
+from onestack.compute.servers import actions, contents
 from onestack.compute.settings import ComputeSettings
 from onestack.compute.style import ROOT, VERSIONS, ComputeStyle
 from onestack.compute.wiring import host_reported, wire
@@ -27,7 +27,7 @@ from onestack.core.api import Service
 from onestack.core.flow import Flow
 
 # Rules that an operation judges by besides the one that it declares.
-JUDGED_TOO = (server_groups.ALL, limits.OTHERS, *actions.JUDGED_TOO)
+JUDGED_TOO = (server_groups.ALL, limits.OTHERS, *contents.JUDGED_TOO, *actions.JUDGED_TOO)
 
 SERVICE = Service(
     name="compute",
@@ -52,12 +52,16 @@ SERVICE = Service(
         quota_classes.api,
         limits.api,
         explain.api,
-        instance_actions.api,
+        *contents.NOUNS,
         *actions.NOUNS,
     ),
 )
 
-FLOWS: tuple[type[Flow[Any]], ...] = (upkeep.forget_old_decisions, *actions.FLOWS)
+FLOWS: tuple[type[Flow[Any]], ...] = (
+    upkeep.forget_old_decisions,
+    *contents.FLOWS,
+    *actions.FLOWS,
+)
 
 __all__ = [
     "FLOWS",

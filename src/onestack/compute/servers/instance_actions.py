@@ -29,6 +29,7 @@ api = Operations("instance actions")
 
 EVENTS = rules.rule("os-instance-actions:events")
 DETAILS = rules.rule("os-instance-actions:events:details")
+JUDGED_TOO = (EVENTS, DETAILS)
 PAGE_MAX = 1000
 
 

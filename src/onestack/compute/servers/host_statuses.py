@@ -1,0 +1,26 @@
+"""Whether the hosts of servers answer, as administrators see it on servers."""
+
+from collections.abc import Collection
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from onestack.core.agents import AgentRecord
+
+
+def statuses(session: Session, hosts: Collection[str]) -> dict[str, str]:
+    """What is to be said of each of these hosts."""
+    if not hosts:
+        return {}
+    wanted = select(AgentRecord).where(
+        AgentRecord.kind == "hypervisor", AgentRecord.host.in_(hosts)
+    )
+    return {agent.host: _status(agent) for agent in session.scalars(wanted)}
+
+
+def _status(agent: AgentRecord) -> str:
+    if agent.is_forced_down:
+        return "DOWN"
+    if not agent.is_enabled:
+        return "MAINTENANCE"
+    return "UP" if agent.is_alive else "UNKNOWN"

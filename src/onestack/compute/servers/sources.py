@@ -1,0 +1,89 @@
+"""The image, or the volume, that a new server starts from."""
+
+from onestack import image
+from onestack.compute.flavors.record import FlavorRecord
+from onestack.compute.servers import disks
+from onestack.compute.servers.access import is_admin
+from onestack.compute.servers.disks import Disk
+from onestack.core.context import Context
+from onestack.core.errors import BadRequest, NotFound
+from onestack.image import Image
+
+GIB = 1 << 30
+
+
+class NoSuchImage(BadRequest):
+    message = "Can not find requested image"
+
+
+class ImageNotActive(BadRequest):
+    message = "Image {image_id} is not active."
+
+
+class FlavorMemoryTooSmall(BadRequest):
+    message = "Flavor's memory is too small for requested image."
+
+
+class DiskSmallerThanImage(BadRequest):
+    message = (
+        "Flavor's disk is too small for requested image. Flavor disk is {flavor_size} bytes, "
+        "image is {image_size} bytes."
+    )
+
+
+class DiskSmallerThanMinimum(BadRequest):
+    message = (
+        "Flavor's disk is smaller than the minimum size specified in image metadata. Flavor disk "
+        "is {flavor_size} bytes, minimum size is {image_min_disk} bytes."
+    )
+
+
+def image_of(ctx: Context, image_id: str | None) -> Image | None:
+    """The image with this id, if the caller may use it and it has its data."""
+    if image_id is None:
+        return None
+    try:
+        found = image.describe(ctx.session, image_id, ctx.caller.project_id, is_admin(ctx))
+    except NotFound:
+        raise NoSuchImage from None
+    if found.status != "active":
+        raise ImageNotActive(image_id=image_id)
+    return found
+
+
+def of_root(ctx: Context, root: Disk, found: Image | None) -> tuple[Image | None, dict[str, str]]:
+    """The image that a root disk is made of, if it is made of one, and what is said of it."""
+    if root.source_type == "image":
+        if found is None or found.id != root.source_id:
+            found = image_of(ctx, root.source_id)
+        return found, properties_of(found)
+    return found, disks.root_volume(ctx.session, [root], ctx.caller.project_id)
+
+
+def properties_of(found: Image | None) -> dict[str, str]:
+    """What is kept of an image with the servers that are made of it."""
+    if found is None:
+        return {}
+    return {
+        **found.properties,
+        "min_disk": str(found.min_disk),
+        "min_ram": str(found.min_ram),
+        "disk_format": str(found.disk_format),
+        "container_format": str(found.container_format),
+    }
+
+
+def check_room(found: Image | None, flavor: FlavorRecord) -> None:
+    """Refuse an image that is too large for what the flavour has."""
+    if found is None:
+        return
+    if found.min_ram > flavor.memory_mb:
+        raise FlavorMemoryTooSmall
+    if flavor.root_gb == 0:
+        return
+    room = flavor.root_gb * GIB
+    size = max(found.size or 0, found.virtual_size or 0)
+    if size > room:
+        raise DiskSmallerThanImage(flavor_size=room, image_size=size)
+    if found.min_disk > flavor.root_gb:
+        raise DiskSmallerThanMinimum(flavor_size=room, image_min_disk=found.min_disk * GIB)
