@@ -18,19 +18,49 @@ from typing import Any
 
 from onestack.core.api import Service
 from onestack.core.flow import Flow
-from onestack.volume import qos_specs, transfers
+from onestack.volume import (
+    discovery,
+    limits,
+    messages,
+    pools,
+    qos_specs,
+    quota_sets,
+    services,
+    transfers,
+)
+from onestack.volume.attachments import operations as attachments
 from onestack.volume.attachments.connect import Connect, Disconnect, mark, reserve
 from onestack.volume.attachments.record import attachments_of
 from onestack.volume.backend import Backend
 from onestack.volume.rules import SHARED
 from onestack.volume.settings import VolumeSettings
+from onestack.volume.snapshots import metadata as snapshot_metadata
+from onestack.volume.snapshots import operations as snapshots
 from onestack.volume.snapshots.take import CreateSnapshot, DeleteSnapshot
 from onestack.volume.style import ROOT, VERSIONS, VolumeStyle
+from onestack.volume.types import defaults
+from onestack.volume.types import operations as types
+from onestack.volume.volumes import (
+    connections,
+    create,
+    delete,
+    extend,
+    flags,
+    image_metadata,
+    read,
+    retype,
+    revert,
+    update,
+    upload,
+)
 from onestack.volume.volumes.build import CreateVolume
 from onestack.volume.volumes.order import VolumeWanted
 from onestack.volume.volumes.record import volume_of
 from onestack.volume.volumes.removal import DeleteVolume
 from onestack.volume.wiring import host_reported, wire
+
+# Rules that an operation judges by besides the one that it declares.
+JUDGED_TOO = (delete.FORCE, upload.UPLOAD_PUBLIC)
 
 SERVICE = Service(
     name="volume",
@@ -41,13 +71,42 @@ SERVICE = Service(
     microversions=VERSIONS,
     style=VolumeStyle(),
     topic="volume",
-    shared_rules=SHARED,
-    nouns=(transfers.api, qos_specs.api),
+    shared_rules=SHARED | {rule.name: rule.check for rule in JUDGED_TOO},
+    project_under="/v3",
+    nouns=(
+        discovery.api,
+        read.api,
+        create.api,
+        update.api,
+        delete.api,
+        extend.api,
+        flags.api,
+        retype.api,
+        upload.api,
+        revert.api,
+        image_metadata.api,
+        connections.api,
+        snapshots.api,
+        snapshot_metadata.api,
+        attachments.api,
+        types.api,
+        defaults.api,
+        qos_specs.api,
+        transfers.api,
+        quota_sets.api,
+        limits.api,
+        messages.api,
+        services.api,
+        pools.api,
+    ),
 )
 
 FLOWS: tuple[type[Flow[Any]], ...] = (
     CreateVolume,
     DeleteVolume,
+    extend.ExtendVolume,
+    upload.UploadVolume,
+    revert.RevertVolume,
     CreateSnapshot,
     DeleteSnapshot,
     Connect,

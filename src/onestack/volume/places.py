@@ -57,6 +57,6 @@ def address(host: str | None) -> str:
     return agent_address(str(host), KIND)
 
 
-def shown_host(host: str | None, driver: str, pool: str | None) -> str | None:
+def shown_host(host: str | None, driver: str | None, pool: str | None) -> str | None:
     """A volume's place as the API writes it: host@backend#pool."""
     return None if host is None else f"{host}@{driver}#{pool}"

@@ -62,9 +62,9 @@ def limits_of(session: Session, scope: str) -> dict[str, int]:
     return found
 
 
-def usage_of(project_id: str) -> dict[str, Select[tuple[Any]]]:
-    """How to count what a project has."""
-    return {name: _counted(name, project_id) for name in COUNTED}
+def usage_of(project_id: str, type_id: str | None = None) -> dict[str, Select[tuple[Any]]]:
+    """How to count what a project has, of one type or of all."""
+    return {name: _counted(name, project_id, type_id) for name in COUNTED}
 
 
 def check(

@@ -81,6 +81,7 @@ def _volumes() -> None:
         sa.Column("source_volid", sa.Text, nullable=True),
         sa.Column("image_id", sa.Text, nullable=True),
         sa.Column("host", sa.Text, nullable=True),
+        sa.Column("driver", sa.Text, nullable=True),
         sa.Column("pool", sa.Text, nullable=True),
         sa.Column("is_bootable", sa.Boolean, nullable=False),
         sa.Column("is_multiattach", sa.Boolean, nullable=False),

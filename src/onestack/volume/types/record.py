@@ -1,16 +1,16 @@
 """The rows of volume types: what they promise, and who may use them."""
 
 import datetime as dt
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import ForeignKey, select
+from sqlalchemy import Connection, ForeignKey, Table, event, insert, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from onestack.core.db import Record
 from onestack.core.errors import NotFound
 from onestack.volume.volumes.record import TOPIC
 
-DEFAULT_NAME = "__DEFAULT__"
+DEFAULT_ID, DEFAULT_NAME = "6c81c680-df58-4512-81e7-ecf66d160638", "__DEFAULT__"
 
 
 class VolumeTypeRecord(Record):
@@ -84,3 +84,14 @@ def type_named(
     if found is None or not (is_admin or may_use(session, found, project_id)):
         raise TypeNameNotFound(name=text[:255])
     return found
+
+
+@event.listens_for(cast(Table, VolumeTypeRecord.__table__), "after_create")
+def _add_default(table: Table, connection: Connection, **_options: Any) -> None:
+    """Every cloud begins with the type that volumes have when nobody says which."""
+    connection.execute(
+        insert(table).values(
+            id=DEFAULT_ID, name=DEFAULT_NAME, description="Default Volume Type", is_public=True,
+            extra_specs={}, created_at=dt.datetime(2026, 1, 1),
+        )
+    )  # fmt: skip

@@ -33,6 +33,7 @@ class CreateVolume(Flow[VolumeRecord]):
     def schedule(self) -> Next:
         chosen = scheduler.choose(self._wanted(), places(self.session))
         self.subject.host, self.subject.pool = chosen.host, chosen.pool
+        self.subject.driver = chosen.backend_name
         return self.create_on_backend
 
     @step()
@@ -67,7 +68,7 @@ class CreateVolume(Flow[VolumeRecord]):
 
     @step()
     def reschedule(self) -> Next:
-        self.subject.host = self.subject.pool = None
+        self.subject.host = self.subject.driver = self.subject.pool = None
         if len(self.tried) >= TRIES or self._source_host() is not None:
             raise Failure("BackendFailed", self.last_failure, "create_on_backend")
         set_status(self.subject, "creating")

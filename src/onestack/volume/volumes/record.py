@@ -34,6 +34,7 @@ class VolumeRecord(Record):
     source_volid: Mapped[str | None]
     image_id: Mapped[str | None]
     host: Mapped[str | None] = mapped_column(index=True)
+    driver: Mapped[str | None]  # what that backend calls itself
     pool: Mapped[str | None]
     is_bootable: Mapped[bool] = mapped_column(default=False)
     is_multiattach: Mapped[bool] = mapped_column(default=False)
