@@ -6,7 +6,8 @@ from onestack.network import quotas, rbac
 from onestack.network.floating_ips import record as _floating_ips  # noqa: F401 - records
 from onestack.network.routers import record as _routers  # noqa: F401 - records
 from onestack.network.rules import SHARED
-from onestack.network.security_groups import ports as _security_groups  # noqa: F401 - records
+from onestack.network.security_groups import groups as security_groups
+from onestack.network.security_groups import rules as security_group_rules
 from onestack.network.settings import NetworkSettings
 from onestack.network.style import ROOT, NetworkStyle
 from onestack.network.switch import Switch
@@ -21,7 +22,7 @@ SERVICE = Service(
     style=NetworkStyle(),
     topic="network",
     shared_rules=SHARED,
-    nouns=(quotas.api, rbac.api),
+    nouns=(quotas.api, rbac.api, security_groups.api, security_group_rules.api),
 )
 
 FLOWS: tuple[type[Flow[object]], ...] = ()
