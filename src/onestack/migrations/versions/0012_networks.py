@@ -130,6 +130,7 @@ def _ports() -> None:
         sa.Column("device_owner", sa.Text, nullable=False),
         sa.Column("is_made_for_device", sa.Boolean, nullable=False),
         sa.Column("host", sa.Text, nullable=False),
+        sa.Column("next_host", sa.Text, nullable=False),
         sa.Column("vnic_type", sa.Text, nullable=False),
         sa.Column("binding_profile", sa.JSON, nullable=False),
         sa.Column("port_security_enabled", sa.Boolean, nullable=False),
@@ -143,6 +144,7 @@ def _ports() -> None:
     )
     op.create_index("ix_ports_project_id", "ports", ["project_id"])
     op.create_index("ix_ports_host", "ports", ["host"])
+    op.create_index("ix_ports_next_host", "ports", ["next_host"])
     op.create_index("ix_ports_device_id_device_owner", "ports", ["device_id", "device_owner"])
     op.create_table(
         "port_addresses",

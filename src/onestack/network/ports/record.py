@@ -32,6 +32,7 @@ class PortRecord(Standard, Record):
     device_owner: Mapped[str] = mapped_column(default="")
     is_made_for_device: Mapped[bool] = mapped_column(default=False)  # and goes with it
     host: Mapped[str] = mapped_column(default="", index=True)
+    next_host: Mapped[str] = mapped_column(default="", index=True)  # where it is about to move
     vnic_type: Mapped[str] = mapped_column(default="normal")
     binding_profile: Mapped[dict[str, Any]] = mapped_column(default=dict)
     port_security_enabled: Mapped[bool] = mapped_column(default=True)
