@@ -2,7 +2,7 @@
 
 from onestack.core.api import Service
 from onestack.core.flow import Flow
-from onestack.network import quotas, rbac
+from onestack.network import extensions, quotas, rbac, service_providers, tags
 from onestack.network.floating_ips import record as _floating_ips  # noqa: F401 - records
 from onestack.network.routers import record as _routers  # noqa: F401 - records
 from onestack.network.rules import SHARED
@@ -22,7 +22,15 @@ SERVICE = Service(
     style=NetworkStyle(),
     topic="network",
     shared_rules=SHARED,
-    nouns=(quotas.api, rbac.api, security_groups.api, security_group_rules.api),
+    nouns=(
+        quotas.api,
+        rbac.api,
+        security_groups.api,
+        security_group_rules.api,
+        tags.api,
+        extensions.api,
+        service_providers.api,
+    ),
 )
 
 FLOWS: tuple[type[Flow[object]], ...] = ()

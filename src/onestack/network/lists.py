@@ -77,12 +77,12 @@ def page(ctx: Context, noun: Noun[V], conditions: Mapping[str, Any]) -> Page[V]:
 
     `conditions` are the columns that the operation's rule judges by.
     """
-    given = ctx.request.query() if ctx.request.query_string else {}
-    statement = ctx.visible(select(noun.table), conditions)
-    for condition in _conditions(ctx, noun, given):
-        statement = statement.where(condition)
-    rows = _rows(ctx, noun, statement, given)
-    return Page(_chosen(noun, noun.views(ctx, rows), given.get("fields")))
+    return _page(ctx, noun, ctx.visible(select(noun.table), conditions))
+
+
+def page_of(ctx: Context, noun: Noun[V], condition: ColumnElement[bool]) -> Page[V]:
+    """What belongs to something that the caller may see, as the request's query wants it."""
+    return _page(ctx, noun, select(noun.table).where(condition))
 
 
 def shown(ctx: Context, noun: Noun[V], record: Record) -> V:
@@ -97,6 +97,14 @@ def flag(text: str, name: str) -> bool:
     if lowered not in TRUE_WORDS | FALSE_WORDS:
         raise InvalidInput(f"Invalid input for {name}. Reason: '{text[:80]}' is not boolean.")
     return lowered in TRUE_WORDS
+
+
+def _page(ctx: Context, noun: Noun[V], statement: Select[Any]) -> Page[V]:
+    given = ctx.request.query() if ctx.request.query_string else {}
+    for condition in _conditions(ctx, noun, given):
+        statement = statement.where(condition)
+    rows = _rows(ctx, noun, statement, given)
+    return Page(_chosen(noun, noun.views(ctx, rows), given.get("fields")))
 
 
 def _rows(

@@ -363,4 +363,4 @@ def _things(object_type: str) -> TableClause:
 
 def _emit(session: Session, what: str, record: RbacPolicyRecord) -> None:
     payload = {"id": record.id, "object_type": record.object_type, "object_id": record.object_id}
-    event.emit(session, f"network.rbac_policy.{what}", payload, record.project_id, record.id)
+    event.emit(session, f"rbac_policy.{what}.end", payload, record.project_id, record.id)

@@ -265,4 +265,4 @@ def _is_used(session: Session, group_id: str) -> bool:
 
 def _emit(session: Session, what: str, record: SecurityGroupRecord) -> None:
     payload = {"id": record.id, "name": record.name}
-    event.emit(session, f"network.security_group.{what}", payload, record.project_id, record.id)
+    event.emit(session, f"security_group.{what}.end", payload, record.project_id, record.id)

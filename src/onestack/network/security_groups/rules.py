@@ -241,5 +241,5 @@ def _key(record: SecurityGroupRuleRecord) -> tuple[object, ...]:
 
 def _emit(session: Session, what: str, record: SecurityGroupRuleRecord) -> None:
     payload = {"id": record.id, "security_group_id": record.security_group_id}
-    name = f"network.security_group_rule.{what}"
+    name = f"security_group_rule.{what}.end"
     event.emit(session, name, payload, record.project_id, record.id)
