@@ -15,6 +15,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy.sql import SQLColumnExpression
 
 from onestack.core import event
 from onestack.core.api import Operations, Page
@@ -195,7 +196,7 @@ def remove(ctx: Context, policy_id: str) -> None:
 
 
 def shared_with(
-    project_id: str | None, ids: ColumnElement[Any], actions: Iterable[str] = (SHARED,)
+    project_id: str | None, ids: SQLColumnExpression[Any], actions: Iterable[str] = (SHARED,)
 ) -> ColumnElement[bool]:
     """Whether something is shared with a project, or with everybody."""
     targets = [EVERYBODY, *([project_id] if project_id else [])]
