@@ -172,7 +172,11 @@ def read_settings(cloud: Cloud, path: Path, environ: Mapping[str, str]) -> Cloud
 def policy(path: Path) -> Policy:
     """The rules of all services, with the operator's overrides."""
     rules = [rule for service in SERVICES for rule in service.rules]
-    shared = {name: text for service in SERVICES for name, text in service.shared_rules.items()}
+    shared: dict[str, str] = {}
+    for service in SERVICES:
+        for name, text in service.shared_rules.items():
+            if shared.setdefault(name, text) != text:
+                raise ValueError(f"two services mean different things by the rule {name}")
     return Policy.load(rules, path, shared) if path.exists() else Policy(rules, named=shared)
 
 
