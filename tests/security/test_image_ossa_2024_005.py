@@ -7,11 +7,7 @@ from onestack.core.api import Operation
 from tests.cloud import Answer, Local
 from tests.image import actors
 
-# What needs a ticket instead of a token is in tests/image/test_tickets.py.
-OF_AN_IMAGE = [
-    each for each in image.SERVICE.operations
-    if "{image_id}" in each.path and not each.is_public
-]  # fmt: skip
+OF_AN_IMAGE = [each for each in image.SERVICE.operations if "{image_id}" in each.path]
 READS = ("GET",)
 
 

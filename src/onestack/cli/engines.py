@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 INSTALL_S = 600
 
@@ -21,7 +22,7 @@ class Engine:
 
     name: str
     package: str
-    program: str
+    program: str  # or another file of the package, by its path
     why: str
 
 
@@ -29,10 +30,14 @@ NO_SERVERS = "servers run nowhere, but everything else of them works"
 NO_NETWORKS = "networks carry no packet"
 NO_VOLUMES = "volumes keep no byte"
 NO_GUEST = "there is no image `tiny` to try servers with"
+QEMU_MODULES = "/usr/lib/x86_64-linux-gnu/qemu"
+SYSTEM_PYTHON = "/usr/lib/python3/dist-packages"
 ENGINES: tuple[Engine, ...] = (
     Engine("the hypervisor", "qemu-system-x86", "qemu-system-x86_64", NO_SERVERS),
     Engine("the hypervisor", "qemu-utils", "qemu-img", NO_SERVERS),
     Engine("the hypervisor", "libvirt-daemon-system", "libvirtd", NO_SERVERS),
+    Engine("the hypervisor", "qemu-block-extra", f"{QEMU_MODULES}/block-iscsi.so", NO_SERVERS),
+    Engine("the hypervisor", "python3-libvirt", f"{SYSTEM_PYTHON}/libvirt.py", NO_SERVERS),
     Engine("the switch", "nftables", "nft", NO_NETWORKS),
     Engine("the switch", "iproute2", "ip", NO_NETWORKS),
     Engine("the switch", "dnsmasq-base", "dnsmasq", NO_NETWORKS),
@@ -47,7 +52,11 @@ ENGINES: tuple[Engine, ...] = (
 def missing(engines: Iterable[Engine] = ENGINES) -> list[Engine]:
     """The engines that this host lacks; servers live in folders that users' PATH leaves out."""
     path = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
-    return [engine for engine in engines if shutil.which(engine.program, path=path) is None]
+    return [
+        engine
+        for engine in engines
+        if not Path(engine.program).is_file() and shutil.which(engine.program, path=path) is None
+    ]
 
 
 def remedy(engines: Iterable[Engine]) -> str:

@@ -30,7 +30,6 @@ POLL_S = 0.02
 STOP_S = 10.0
 TAIL_LINES = 8
 DRIVERS = "ONESTACK_AGENT_DRIVERS"
-GUEST_CACHE = Path("/var/cache/onestack")
 
 Child = subprocess.Popen[bytes]
 
@@ -166,7 +165,7 @@ def _choose_drivers(folder: Folder, wish: Wish, progress: Progress) -> None:
     from onestack.core import shell
 
     try:
-        os.environ["ONESTACK_GUEST"] = str(guest.build(GUEST_CACHE).folder)
+        os.environ["ONESTACK_GUEST"] = str(guest.build().folder)
     except (shell.CommandFailed, OSError, LookupError, StopIteration) as error:
         progress.say(f"warning: the image `tiny` will be empty: {error}")
 

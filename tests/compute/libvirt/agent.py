@@ -1,4 +1,4 @@
-"""An agent's process for tests: carries out what it reads, a call a line, and says what came of it."""
+"""An agent's process for tests: carries out calls, one a line, and says what came of them."""
 
 import sys
 import threading
@@ -30,7 +30,7 @@ def main(folder: str, host: str, mark: str, address: str) -> None:
     def carry_out(call: Call) -> None:
         answer = Answer(call.number)
         try:
-            if call.method in ("remove_all", "close"):
+            if call.method in ("remove_all", "take_down"):
                 getattr(driver, call.method)()
             else:
                 said = contract(Hypervisor).method(call.method).run(driver, bytes(call.arguments))

@@ -4,19 +4,25 @@ from collections.abc import Iterator
 
 import pytest
 
-from onestack.cli import guest
+from onestack.cli import engines, guest
 from tests.compute.libvirt.guests import Person
 from tests.compute.libvirt.hosts import Host, join
 
 
 @pytest.fixture(scope="session")
-def tiny() -> guest.GuestImage:
-    """The tiny guest, as `make up` builds it."""
-    return guest.build(guest.CACHE)
+def installed() -> None:
+    """The programs of the host that are tested here."""
+    assert engines.install() == []
 
 
 @pytest.fixture(scope="session")
-def pair() -> Iterator[tuple[Host, Host]]:
+def tiny(installed: None) -> guest.GuestImage:
+    """The tiny guest, as `make up` builds it."""
+    return guest.build()
+
+
+@pytest.fixture(scope="session")
+def pair(installed: None) -> Iterator[tuple[Host, Host]]:
     """Two hosts that reach each other."""
     one, other = Host("one", "10.213.0.1"), Host("two", "10.213.0.2")
     try:

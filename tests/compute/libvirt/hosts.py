@@ -72,7 +72,7 @@ class Host:
         answer = queue.get(timeout=CALL_S)
         if answer.error is not None:
             raise CallFailed(answer.error)
-        if method in ("remove_all", "close"):
+        if method in ("remove_all", "take_down"):
             return None
         return contract(Hypervisor).method(method).decode(bytes(answer.result))
 

@@ -84,6 +84,19 @@ def test_guests_outlive_the_agent_and_libvirtd(host: Host, guest: GuestSpec) -> 
     host.call("destroy", guest_id=guest.id)
 
 
+def test_a_host_that_is_taken_down_has_nothing_running(host: Host, guest: GuestSpec) -> None:
+    host.call("create", guest=guest)
+    booted(host, guest)
+    host.call("take_down")
+    assert host.processes("libvirtd") == host.processes("qemu") == []
+    host.kill()
+    host.restart()
+    assert power(host, guest) == "shutdown"
+    assert host.call("start", guest=guest).power == "running"
+    assert booted(host, guest, times=2).count("GUEST-BOOT") == 2
+    host.call("destroy", guest_id=guest.id)
+
+
 def test_a_guest_that_crashed_is_seen_and_starts_again(host: Host, guest: GuestSpec) -> None:
     before = set(host.processes("qemu"))
     host.call("create", guest=guest)

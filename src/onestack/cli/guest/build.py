@@ -1,7 +1,6 @@
 """Build the tiny guest from Debian's packages; what was built from the same parts is kept."""
 
 import hashlib
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from onestack.core import clock, shell
 
 __all__ = ("CACHE", "PACKAGES", "USER", "GuestImage", "build")
 
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "onestack"
+CACHE = Path("/var/cache/onestack")
 # What must be installed; the kernel is only fetched, never installed.
 PACKAGES = ("busybox-static", "dropbear-bin", "e2fsprogs", "extlinux", "qemu-utils", "util-linux")
 KERNEL_PACKAGE = "linux-image-cloud-amd64"

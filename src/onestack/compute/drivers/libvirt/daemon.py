@@ -55,6 +55,7 @@ class _Kept(msgspec.Struct):
     pid: int = 0
     started_ticks: int = 0
     boot_id: str = ""
+    made: list[str] = []  # folders of the host that were not there, and that ours lie over
 
     @property
     def daemon(self) -> shell.Daemon:
@@ -89,6 +90,10 @@ class Libvirtd:
             kept = self._kept()
             if kept.pid:
                 shell.stop(kept.daemon)
+            self._layout.socket.unlink(missing_ok=True)
+            for path in kept.made:
+                with suppress(OSError):  # it is gone, or others use it now
+                    Path(path).rmdir()
 
     def _ensure(self) -> None:
         kept = self._kept()
@@ -96,7 +101,8 @@ class Libvirtd:
             return
         self._write_settings(kept)
         (self._layout.folder / "run/libvirtd.pid").unlink(missing_ok=True)
-        for path in SHADOWED.values():
+        made = [path for path in SHADOWED.values() if not Path(path).exists()]
+        for path in made:
             Path(path).mkdir(parents=True, exist_ok=True)
         folder = str(self._layout.folder)
         daemon = shell.spawn(
@@ -104,7 +110,8 @@ class Libvirtd:
             log_path=self._layout.folder / "log/start.log",
             environment={"LIBVIRT_DRIVER_DIR": str(self._drivers())},
         )
-        self._keep(_Kept(kept.host_uuid, daemon.pid, daemon.started_ticks, daemon.boot_id))
+        made = sorted({*made, *kept.made})
+        self._keep(_Kept(kept.host_uuid, daemon.pid, daemon.started_ticks, daemon.boot_id, made))
         log.info("started libvirtd", folder=folder, pid=daemon.pid)
 
     def _connected(self) -> Any:

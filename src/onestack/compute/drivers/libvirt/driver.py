@@ -14,7 +14,7 @@ from onestack.compute.drivers.libvirt.acceleration import Parts
 from onestack.compute.drivers.libvirt.bindings import libvirt
 from onestack.compute.drivers.libvirt.daemon import Libvirtd, ignoring
 from onestack.compute.drivers.libvirt.disks import Disks
-from onestack.compute.drivers.libvirt.domain import NAMESPACE, Machine, domain_xml
+from onestack.compute.drivers.libvirt.domain import Machine, domain_xml
 from onestack.compute.drivers.libvirt.layout import Layout
 from onestack.compute.drivers.libvirt.migration import Migrations
 from onestack.compute.hypervisor import (
@@ -28,7 +28,7 @@ from onestack.compute.hypervisor import (
 from onestack.core import log
 
 GUEST_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-REBOOT_PATIENCE_S = 60
+REBOOT_PATIENCE_S, TAKE_DOWN_PATIENCE_S = 60, 10
 
 
 class NoSuchGuest(Exception):
@@ -57,21 +57,24 @@ class LibvirtHypervisor:
         self._lock = threading.Lock()
         self._busy: dict[str, threading.RLock] = {}
         self._migrations = Migrations(self._layout, self._libvirtd, options.address)
-        threading.Thread(target=self._warm_up, name="libvirt", daemon=True).start()
+        self._warming = threading.Thread(target=self._warm_up, name="libvirt", daemon=True)
 
     # What the host is
 
     def describe(self) -> HostDescription:
         self._libvirtd.connection()  # a host without it is not there
+        with self._lock:
+            if self._warming.ident is None:
+                self._warming.start()
         consoles.bound_logs(self._layout)
         return host.describe(self._layout.folder, self._options.address, self._machine.initiator)
 
     def guests(self) -> list[Guest]:
+        """All that this libvirtd has: it is the agent's alone, so they are all the cloud's."""
         found = []
         for domain in self._libvirtd.connection().listAllDomains():
-            with ignoring("NO_DOMAIN", "NO_DOMAIN_METADATA"):
-                if f'mark="{self._options.mark}"' in _metadata(domain):
-                    found.append(devices.guest_of(domain))
+            with ignoring("NO_DOMAIN"):  # it is gone meanwhile
+                found.append(devices.guest_of(domain))
         return found
 
     # The life of a guest
@@ -102,14 +105,14 @@ class LibvirtHypervisor:
     def stop(self, guest_id: str, patience_s: int) -> Guest:
         with self._alone(guest_id):
             domain = self._needed(guest_id)
-            power.shut_down(domain, patience_s)
+            power.shut_down(domain, patience_s=patience_s)
             return devices.guest_of(domain)
 
     def reboot(self, guest: GuestSpec, is_hard: bool) -> Guest:
         with self._alone(guest.id):
             domain = self._found(guest.id)
             if domain is not None:
-                power.shut_down(domain, 0 if is_hard else REBOOT_PATIENCE_S)
+                power.shut_down(domain, patience_s=0 if is_hard else REBOOT_PATIENCE_S)
                 power.discard_saved(domain)
             return self._started(guest)
 
@@ -207,17 +210,22 @@ class LibvirtHypervisor:
 
     # The agent's own
 
+    def take_down(self) -> None:
+        """Shut every guest down, and leave nothing running; their disks stay."""
+        self._migrations.close()
+        if self._layout.socket.exists():
+            domains = self._libvirtd.connection().listAllDomains()
+            power.shut_down(*domains, patience_s=TAKE_DOWN_PATIENCE_S)
+        self._libvirtd.stop()
+
     def remove_all(self) -> None:
-        """End every guest of this cloud and the daemon, and leave no file."""
-        for guest in self.guests():
-            self.destroy(guest.id)
-        self.close()
+        """Leave nothing at all."""
+        self._migrations.close()
+        if self._layout.socket.exists():
+            for guest in self.guests():
+                self.destroy(guest.id)
         self._libvirtd.stop()
         self._layout.remove()
-
-    def close(self) -> None:
-        """Take back what was offered; the guests go on."""
-        self._migrations.close()
 
     def _started(self, guest: GuestSpec) -> Guest:
         """Define the guest anew, and have it run; one that runs is left alone."""
@@ -284,8 +292,3 @@ def _checked(guest_id: str) -> str:
     if not GUEST_ID.fullmatch(guest_id):
         raise NoSuchGuest(f"{guest_id!r} is no id of a guest")
     return guest_id
-
-
-def _metadata(domain: Any) -> str:
-    kind = libvirt.VIR_DOMAIN_METADATA_ELEMENT
-    return str(domain.metadata(kind, NAMESPACE, libvirt.VIR_DOMAIN_AFFECT_CONFIG))

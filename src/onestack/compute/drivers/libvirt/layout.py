@@ -5,9 +5,7 @@ So agents on one machine never meet, and a guest's files have the same names on 
 is what lets a guest move.
 """
 
-import os
 import shutil
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,10 +43,8 @@ class Layout:
             path.mkdir(exist_ok=True, mode=0o700)
 
     def remove(self) -> None:
-        """Leave nothing, nor the empty folder that libvirt was given something to hide."""
+        """Leave nothing."""
         shutil.rmtree(self.folder, ignore_errors=True)
-        with suppress(OSError):  # there was none, or the host's own libvirt is in it
-            os.rmdir(SHADOWED["run"])
 
     @property
     def guests(self) -> Path:

@@ -44,18 +44,23 @@ def end(domain: Any) -> None:
         domain.destroy()
 
 
-def shut_down(domain: Any, patience_s: float) -> None:
-    """Press the button until the guest is off; pull the plug when it takes longer than that."""
+def shut_down(*domains: Any, patience_s: float) -> None:
+    """Press the button until the guests are off; pull the plug when it takes longer than that."""
     until = clock.monotonic() + patience_s
     press_at = clock.monotonic()
-    while domain.isActive() and clock.monotonic() < until and not is_paused(domain):
+    while clock.monotonic() < until:
+        listening = [each for each in domains if each.isActive() and not is_paused(each)]
+        if not listening:
+            break
         if clock.monotonic() >= press_at:
-            with ignoring("OPERATION_INVALID", "OPERATION_FAILED"):
-                domain.shutdownFlags(libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN)
+            for each in listening:
+                with ignoring("OPERATION_INVALID", "OPERATION_FAILED"):
+                    each.shutdownFlags(libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN)
             press_at += PRESS_AGAIN_S
         clock.sleep(LOOK_S)
-    if domain.isActive():
-        end(domain)
+    for each in domains:
+        if each.isActive():
+            end(each)
 
 
 def discard_saved(domain: Any) -> None:
