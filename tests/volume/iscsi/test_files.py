@@ -1,0 +1,248 @@
+"""The backend of files with a real tgtd and QEMU's own initiator: what a guest would see."""
+
+import hashlib
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from onestack.core import shell
+from onestack.core.download import Source
+from onestack.volume.backend import Connection, Connector, Have
+from onestack.volume.drivers.files import FileBackend, FileOptions, NotFitting, NotHere
+from tests.servers.process import free_ports
+
+HOST = Connector(host="h", initiator="iqn.2026-01.org.onestack:h")
+OTHER = Connector(host="o", initiator="iqn.2026-01.org.onestack:o")
+MB = 1 << 20
+
+
+class Initiator:
+    """QEMU as it reaches a volume."""
+
+    def __init__(self, connection: Connection, connector: Connector = HOST) -> None:
+        self.data, self.name = connection.data, connector.initiator
+
+    def options(self) -> list[str]:
+        data = self.data
+        secret = f"secret,id=s,data={data['auth_password']}"
+        where = (
+            f"driver=iscsi,transport=tcp,portal={data['target_portal']},"
+            f"target={data['target_iqn']},lun={data['target_lun']},user={data['auth_username']},"
+            f"password-secret=s,initiator-name={self.name}"
+        )
+        return ["--object", secret, "--image-opts", where]
+
+    def begin(self) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            ["qemu-io", *self.options()],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+
+    def run(self, *commands: str) -> str:
+        said, _ = self.begin().communicate("\n".join([*commands, "quit"]) + "\n", timeout=60)
+        return said
+
+    def is_refused(self) -> bool:
+        argv = ["qemu-img", "info", *self.options()]
+        return subprocess.run(argv, capture_output=True, timeout=60, check=False).returncode != 0
+
+
+@pytest.fixture
+def options() -> FileOptions:
+    (port,) = free_ports(1)
+    return FileOptions(portal_port=port, control_number=port % 30000)  # as good as any number
+
+
+@pytest.fixture
+def backend(tmp_path: Path, options: FileOptions) -> Iterator[FileBackend]:
+    made = FileBackend(tmp_path / "volume", options)
+    yield made
+    made.remove_all()
+
+
+def reading(pattern: int, start: str = "0", length: str = "1M") -> str:
+    return f"read -P {pattern} {start} {length}"
+
+
+def is_read(said: str) -> bool:
+    return "read 1048576/1048576" in said and "verification failed" not in said
+
+
+def test_what_is_written_is_there_and_gone_with_the_volume(backend: FileBackend) -> None:
+    backend.create("v", 1)
+    guest = Initiator(backend.export("v", "a", HOST))
+    assert "wrote 1048576/1048576" in guest.run("write -P 171 5M 1M")
+    assert is_read(guest.run(reading(171, "5M")))
+    backend.unexport("v", "a")
+    assert guest.is_refused()
+    backend.delete("v")
+    assert backend.inventory() == []
+    backend.create("v", 1)  # as OSSA-2013-021: the next owner reads zeros
+    guest = Initiator(backend.export("v", "b", HOST))
+    assert is_read(guest.run(reading(0, "5M")))
+
+
+def test_only_who_was_let_in_is(backend: FileBackend) -> None:
+    backend.create("v", 1)
+    connection = backend.export("v", "a", HOST)
+    assert not Initiator(connection).is_refused()
+    assert Initiator(connection, OTHER).is_refused()
+    wrong = Connection("iscsi", {**connection.data, "auth_password": "wrong-password-1"})
+    assert Initiator(wrong).is_refused()
+    backend.create("w", 1)
+    known = {name: connection.data[name] for name in ("auth_username", "auth_password")}
+    elsewhere = backend.export("w", "b", OTHER)
+    mixed = Connection("iscsi", {**elsewhere.data, **known})
+    assert Initiator(mixed, OTHER).is_refused()
+
+
+def test_exporting_again_gives_the_same_and_lets_another_host_in(backend: FileBackend) -> None:
+    backend.create("v", 1)
+    first = backend.export("v", "a", HOST)
+    assert backend.export("v", "a", HOST) == first
+    assert backend.export("v", "a", OTHER) == first  # as while a guest moves
+    assert not Initiator(first, OTHER).is_refused()
+    assert not Initiator(first, HOST).is_refused()
+    backend.unexport("v", "a")
+    backend.unexport("v", "a")
+
+
+def test_detaching_cuts_off_a_guest_that_holds_on(backend: FileBackend) -> None:
+    backend.create("v", 1)
+    backend.create("other", 1)
+    guest = Initiator(backend.export("v", "a", HOST)).begin()
+    assert guest.stdin is not None
+    assert guest.stdout is not None
+    guest.stdin.write("write -P 1 0 1M\n")
+    guest.stdin.flush()
+    guest.stdout.readline()
+    backend.unexport("v", "a")
+    # The target's number goes to another volume, as in OSSA-2023-003.
+    backend.export("other", "b", OTHER)
+    try:
+        said, _ = guest.communicate("read -P 0 0 1M\nquit\n", timeout=3)
+    except subprocess.TimeoutExpired:  # the initiator tries again for ever: it reads nothing
+        guest.kill()
+        said, _ = guest.communicate()
+    assert "read 1048576/1048576" not in said
+
+
+def test_a_volume_grows_while_it_is_written_to(backend: FileBackend, tmp_path: Path) -> None:
+    backend.create("v", 1)
+    connection = backend.export("v", "a", HOST)
+    guest = Initiator(connection).begin()
+    assert guest.stdin is not None
+    writes = [f"write -P 7 {number * 4}k 4k" for number in range(4000)]
+    guest.stdin.write("\n".join(writes[:2000]) + "\n")
+    guest.stdin.flush()
+    for size in range(2, 12):
+        backend.extend("v", size)
+    said, _ = guest.communicate(
+        "\n".join([*writes[2000:], "truncate 11G", "write -P 9 10G 1M", "quit"]) + "\n", timeout=60
+    )
+    assert said.count("wrote 4096/4096") == 4000
+    assert "wrote 1048576/1048576" in said
+    assert "error" not in said.lower()
+    assert is_read(Initiator(connection).run(reading(9, "10G")))
+
+
+def test_tgtd_goes_on_without_us_and_comes_back_after_a_crash(
+    tmp_path: Path, options: FileOptions
+) -> None:
+    folder = tmp_path / "volume"
+    first = FileBackend(folder, options)
+    first.create("v", 1)
+    connection = first.export("v", "a", HOST)
+    Initiator(connection).run("write -P 3 0 1M")
+    daemon = json.loads((folder / "tgtd.json").read_text())
+    second = FileBackend(folder, options)
+    try:
+        assert second.export("v", "a", HOST) == connection
+        assert json.loads((folder / "tgtd.json").read_text()) == daemon
+        known = shell.Daemon(**daemon)
+        shell.stop(known, patience_s=0)
+        assert Initiator(connection).is_refused()
+        second.describe()  # as it reports, again and again
+        assert not shell.is_alive(known)
+        assert is_read(Initiator(connection).run(reading(3)))
+    finally:
+        second.remove_all()
+    assert Initiator(connection).is_refused()
+    assert second.inventory() == [Have("export", "a"), Have("volume", "v", 1)]
+
+
+def test_copies_are_copies(backend: FileBackend) -> None:
+    backend.create("v", 1)
+    guest = Initiator(backend.export("v", "a", HOST))
+    guest.run("write -P 1 0 1M")
+    backend.snapshot("s", "v")
+    backend.snapshot("s", "v")
+    guest.run("write -P 2 0 1M")
+    backend.clone("c", 2, "v")
+    backend.create_from_snapshot("n", 3, "s")
+    for volume, pattern, size in (("c", 2, 2), ("n", 1, 3), ("v", 2, 1)):
+        copy = Initiator(backend.export(volume, f"export-{volume}", HOST))
+        assert is_read(copy.run(reading(pattern)))
+        assert f"{size} GiB" in copy.run("length")
+    backend.unexport("v", "a")
+    backend.unexport("v", "export-v")
+    backend.revert("v", "s")
+    assert is_read(Initiator(backend.export("v", "b", HOST)).run(reading(1)))
+    backend.delete_snapshot("s")
+    backend.delete_snapshot("s")
+    with pytest.raises(NotHere):
+        backend.create_from_snapshot("m", 1, "s")
+    kinds = [each for each in backend.inventory() if each.kind != "export"]
+    assert kinds == [Have("volume", "c", 2), Have("volume", "n", 3), Have("volume", "v", 1)]
+
+
+def image_of(path: Path, kind: str) -> Source:
+    content = path.read_bytes()
+    return Source(
+        url="", size=len(content), sha512=hashlib.sha512(content).hexdigest(), disk_format=kind,
+        path=str(path),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["raw", "qcow2", "vmdk"])
+def test_a_volume_is_made_of_an_image(backend: FileBackend, tmp_path: Path, kind: str) -> None:
+    raw, made = tmp_path / "plain", tmp_path / f"disk.{kind}"
+    raw.write_bytes(b"\x2a" * MB + bytes(MB))
+    subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", kind, raw, made], check=True)
+    backend.create_from_image("v", 1, image_of(made, kind))
+    guest = Initiator(backend.export("v", "a", HOST))
+    assert is_read(guest.run(reading(42)))
+    assert is_read(guest.run(reading(0, "1M")))
+    assert "1 GiB" in guest.run("length")
+    assert made.exists()
+
+
+def test_dangerous_images_are_refused(backend: FileBackend, tmp_path: Path) -> None:
+    secret, made, large = tmp_path / "secret", tmp_path / "backed.qcow2", tmp_path / "large.qcow2"
+    secret.write_bytes(b"s" * MB)
+    create = ["qemu-img", "create", "-q", "-f", "qcow2"]
+    subprocess.run([*create, "-b", secret, "-F", "raw", made], check=True)
+    subprocess.run([*create, large, "5G"], check=True)
+    data = tmp_path / "data.qcow2"
+    subprocess.run([*create, "-o", f"data_file={tmp_path}/d.raw,data_file_raw=on", data, "1M"],
+                   check=True)  # fmt: skip
+    for image in (made, large, data):
+        with pytest.raises(NotFitting):
+            backend.create_from_image("v", 1, image_of(image, "qcow2"))
+    # What says that it is raw is raw, whatever it begins with.
+    backend.create_from_image("v", 1, image_of(made, "raw"))
+    guest: Any = Initiator(backend.export("v", "a", HOST))
+    assert "51 46 49 fb" in guest.run("read -v 0 512")
+    backend.delete("v")
+    assert backend.inventory() == []
+    assert list(tmp_path.glob("volume/volumes/*")) == []
+
+
+def test_names_stay_in_their_folder(backend: FileBackend) -> None:
+    for name in ("../x", ".x", "a/b"):
+        with pytest.raises(NotHere):
+            backend.create(name, 1)
