@@ -4,13 +4,18 @@ from typing import Any
 
 from onestack.compute import (
     aggregates,
+    availability_zones,
     explain,
+    extensions,
+    hypervisors,
     keypairs,
     limits,
     quota_classes,
     quota_sets,
     server_groups,
+    services,
     upkeep,
+    versions,
 )
 from onestack.compute.consoles import proxy
 from onestack.compute.flavors import access, extra_specs
@@ -41,6 +46,8 @@ SERVICE = Service(
     shared_rules=SHARED | {rule.name: rule.check for rule in JUDGED_TOO},
     sockets={proxy.PATH: proxy.serve},
     nouns=(
+        versions.api,
+        extensions.api,
         read_flavors.api,
         change_flavors.api,
         access.api,
@@ -48,6 +55,9 @@ SERVICE = Service(
         keypairs.api,
         server_groups.api,
         aggregates.api,
+        availability_zones.api,
+        hypervisors.api,
+        services.api,
         quota_sets.api,
         quota_classes.api,
         limits.api,

@@ -5,13 +5,13 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import column, select, table
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from onestack import placement
 from onestack.compute.hypervisor import HostDescription
 from onestack.core import clock
-from onestack.core.agents import AgentRecord
+from onestack.core.agents import AgentRecord, of_host
 from onestack.core.db import Record, bump
 from onestack.core.errors import NotFound
 from onestack.placement import Inventory
@@ -76,11 +76,32 @@ def enrol(session: Session, agent: AgentRecord) -> ComputeNodeRecord:
     node.architecture, node.cpu_info = described.architecture, described.cpu_info
     node.updated_at = now
     session.flush()
-    traits = [*described.traits, *([] if agent.is_enabled else [DISABLED])]
-    stock = _stock(described)
     bump(session, HOSTS_TOPIC)
-    placement.enrol(session, node.id, node.host, stock=stock, has=traits, is_operators=True)
+    traits = [*described.traits, *([] if agent.is_enabled else [DISABLED])]
+    placement.enrol(
+        session, node.id, node.host, stock=_stock(described), has=traits,
+        aggregates=_aggregates(session, node.host), is_operators=True,
+    )  # fmt: skip
     return node
+
+
+def synchronise(session: Session, node: ComputeNodeRecord) -> None:
+    """Let placement know what changed of a host without its agent's doing."""
+    session.flush()
+    enrol(session, of_host(session, node.host, "hypervisor"))
+
+
+def _aggregates(session: Session, host: str) -> list[str]:
+    """The aggregates that a host is in, as placement knows them."""
+    aggregates = table("aggregates", column("id"), column("uuid"))
+    hosts = table("aggregate_hosts", column("aggregate_id"), column("host"))
+    return list(
+        session.scalars(
+            select(aggregates.c.uuid)
+            .join(hosts, hosts.c.aggregate_id == aggregates.c.id)
+            .where(hosts.c.host == host)
+        )
+    )
 
 
 def _stock(described: HostDescription) -> dict[str, Inventory]:

@@ -147,3 +147,31 @@ def checksum(data: bytes) -> int:
 
 def _checked(message: bytes) -> bytes:
     return message[:2] + struct.pack("!H", checksum(message)) + message[4:]
+
+
+def solicit(device: str, mac_text: str, within_s: float = 5.0) -> str:
+    """The address that a DHCPv6 server offers; nothing when none does."""
+    duid = struct.pack("!HH", 3, 1) + mac(mac_text)
+    wanted = _option(1, duid) + _option(3, b"\0\0\0\1" + bytes(8)) + _option(8, b"\0\0")
+    question = b"\1" + os.urandom(3) + wanted
+    number = socket.if_nametoindex(device)
+    with contextlib.closing(socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)) as asking:
+        until = time.monotonic() + within_s
+        while time.monotonic() < until:  # the device gives itself its address when it has a peer
+            with contextlib.suppress(OSError):
+                asking.bind((local_address(mac_text), 546, 0, number))
+                break
+            time.sleep(0.02)
+        while time.monotonic() < until:
+            with contextlib.suppress(OSError):
+                asking.sendto(question, ("ff02::1:2", 547, 0, number))
+            if select.select([asking], [], [], 0.5)[0]:
+                answer = asking.recv(2000)
+                at = answer.find(struct.pack("!HH", 5, 24))  # an address within what is offered
+                if at >= 0:
+                    return str(ipaddress.IPv6Address(answer[at + 4 : at + 20]))
+    return ""
+
+
+def _option(code: int, content: bytes) -> bytes:
+    return struct.pack("!HH", code, len(content)) + content

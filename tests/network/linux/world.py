@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -92,23 +93,17 @@ class Room:
         self.call("ip", "address", "add", address, "dev", device)
 
     @contextmanager
-    def listening(self, number: int) -> Iterator[socket.socket]:
-        """A TCP server in here, which accepts by itself and says `hello` to whoever comes."""
-
-        def opened() -> socket.socket:
-            made = socket.create_server(("", number), backlog=8)
-            made.settimeout(10)
-            return made
-
-        server = self.run(opened)
-        accepting = threading.Thread(target=_greet, args=(server,))
-        accepting.start()
+    def listening(self, number: int) -> Iterator["Server"]:
+        """A TCP server in here, which greets whoever comes, and says back what it hears."""
+        server = Server(self.run(lambda: socket.create_server(("", number), backlog=8)))
         try:
             yield server
         finally:
-            server.shutdown(socket.SHUT_RDWR)
-            accepting.join()
             server.close()
+
+    def line(self, address: str, number: int) -> "Line":
+        """A connection to a server that stays open."""
+        return Line(self.run(lambda: socket.create_connection((address, number), timeout=5)))
 
     def connects(self, address: str, number: int, is_expected: bool) -> bool:
         """Whether what was expected of a TCP connection is what happens."""
@@ -136,6 +131,55 @@ class Room:
         namespaces.remove(self.name)
 
 
+class Server:
+    """Accepts connections, on a thread for all and one for each."""
+
+    def __init__(self, listening: socket.socket) -> None:
+        self._listening = listening
+        self._accepted: list[socket.socket] = []
+        self.peers: list[str] = []
+        self._thread = threading.Thread(target=self._accept)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        for each in (*self._accepted, self._listening):
+            each.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                made, peer = self._listening.accept()
+                self.peers.append(peer[0])
+                self._accepted.append(made)
+                made.sendall(b"hello")
+                threading.Thread(target=_echo, args=(made,), daemon=True).start()
+
+
+class Line:
+    """A connection that says something now and then."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        assert connection.recv(5) == b"hello"
+
+    def is_alive(self, within_s: float = 3.0) -> bool:
+        """Whether what is said comes back."""
+        try:
+            self._connection.settimeout(within_s)
+            self._connection.sendall(b"x")
+            return self._connection.recv(1) == b"x"
+        except OSError:
+            return False
+
+    def is_dead(self) -> bool:
+        return not self.is_alive(0.5)
+
+    def close(self) -> None:
+        self._connection.close()
+
+
 class Guest(Room):
     """What a virtual machine would be: the far end of a port's device."""
 
@@ -150,6 +194,7 @@ class Guest(Room):
         host.run(plug)
 
         def arrange() -> None:
+            set_sysctl("ipv6/conf/eth0/accept_dad", "0")
             with Links() as links:
                 links.end("eth0", port.mac, 0)
 
@@ -173,12 +218,24 @@ class Guest(Room):
         def arrange() -> None:
             with Links() as links:
                 links.alter("eth0", mtu=1450)
-                set_sysctl("ipv6/conf/eth0/accept_dad", "0")
                 lengths = {each: 64 if ":" in each else 24 for each in self.port.addresses}
                 links.addresses("eth0", [f"{each}/{lengths[each]}" for each in lengths])
 
         self.run(arrange)
         return self
+
+    def obtains(self, address: str, within_s: float = 8.0) -> bool:
+        """Whether a router's advertisement gives it an address."""
+        self.call("ip", "link", "set", "eth0", "down")
+        self.call("ip", "link", "set", "eth0", "up")
+        until = time.monotonic() + within_s
+        wanted = ipaddress.ip_address(address)
+        while time.monotonic() < until:
+            (device,) = json.loads(self.call("ip", "-j", "address", "show", "eth0").stdout)
+            if any(ipaddress.ip_address(each["local"]) == wanted for each in device["addr_info"]):
+                return True
+            time.sleep(0.1)
+        return False
 
 
 class Host(Room):
@@ -274,12 +331,10 @@ def gone(kind: Kind, name: str) -> list[Item]:
     return [Item(kind, name)]
 
 
-def _greet(server: socket.socket) -> None:
+def _echo(connection: socket.socket) -> None:
     with suppress(OSError):
-        while True:
-            made, _ = server.accept()
-            made.sendall(b"hello")
-            made.close()
+        while said := connection.recv(1000):
+            connection.sendall(said)
 
 
 def _with_links(work: Callable[[Links], T]) -> T:

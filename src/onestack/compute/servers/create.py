@@ -18,8 +18,8 @@ from onestack.compute.flavors import record as flavors
 from onestack.compute.flavors.record import FlavorNotFound, FlavorRecord
 from onestack.compute.keypairs import KeypairNotFound, KeypairRecord
 from onestack.compute.lenient import flag, whole
+from onestack.compute.rules import is_admin
 from onestack.compute.servers import disks, instance_actions, networking, sources, zones
-from onestack.compute.servers.access import is_admin
 from onestack.compute.servers.build import Build
 from onestack.compute.servers.disks import Disk
 from onestack.compute.servers.networking import WantedPort

@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from onestack import placement, volume
+from onestack import placement
 from onestack.compute import rules, server_groups
 from onestack.compute.hypervisor import Hypervisor
 from onestack.compute.servers import access, faults, instance_actions, networking
 from onestack.compute.servers.notifications import described
-from onestack.compute.servers.record import BlockDeviceRecord, ServerRecord, bury, disks_of
+from onestack.compute.servers.record import ServerRecord, bury, disks_of
+from onestack.compute.servers.volume_attachments import DetachVolume
 from onestack.core import agents
 from onestack.core.agents import NoSuchAgent
 from onestack.core.api import Operations
@@ -73,11 +74,11 @@ class Delete(Flow[ServerRecord]):
 
     @step(shows=GOING)
     def let_volumes_go(self) -> Next:
+        """One after the other, whatever is being done to it."""
         for disk in disks_of(self.session, self.subject.id):
-            attachment = self._attachment(disk)
-            if attachment is not None:
-                state = {"deletes_volume": disk.delete_on_termination}
-                return Child(volume.Disconnect, attachment, state=state, then=self.let_volumes_go)
+            if disk.attachment_id is not None:
+                state = {"is_guest_gone": True, "deletes_volume": disk.delete_on_termination}
+                return Child(DetachVolume, disk, state=state, then=self.let_volumes_go)
         return self.forget
 
     @step(shows=GOING)
@@ -116,9 +117,3 @@ class Delete(Flow[ServerRecord]):
             return agents.of_host(self.session, host, "hypervisor").is_alive
         except NoSuchAgent:
             return False
-
-    def _attachment(self, disk: BlockDeviceRecord) -> Any:
-        if disk.attachment_id is None:
-            return None
-        found = volume.attachments_of(self.session, [self.subject.id])
-        return next((each for each in found if each.id == disk.attachment_id), None)

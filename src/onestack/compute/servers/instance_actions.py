@@ -7,8 +7,8 @@ from sqlalchemy import Table, bindparam, insert, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from onestack.compute import rules
+from onestack.compute.rules import is_admin
 from onestack.compute.servers import moments
-from onestack.compute.servers.access import is_admin
 from onestack.compute.servers.host_ids import host_id
 from onestack.compute.servers.record import (
     TOPIC,

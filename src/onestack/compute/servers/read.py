@@ -6,8 +6,8 @@ from typing import Any, TypeVar, cast
 from sqlalchemy import Table, select, union_all
 
 from onestack.compute import rules
+from onestack.compute.rules import is_admin
 from onestack.compute.servers import access, filters
-from onestack.compute.servers.access import is_admin
 from onestack.compute.servers.filters import ServerQuery
 from onestack.compute.servers.networking import nics_of
 from onestack.compute.servers.record import DeletedServerRecord, ServerColumns, ServerRecord

@@ -2,8 +2,8 @@
 
 from onestack import image
 from onestack.compute.flavors.record import FlavorRecord
+from onestack.compute.rules import is_admin
 from onestack.compute.servers import disks
-from onestack.compute.servers.access import is_admin
 from onestack.compute.servers.disks import Disk
 from onestack.core.context import Context
 from onestack.core.errors import BadRequest, NotFound

@@ -91,7 +91,11 @@ class MetadataProxy:
         try:
             while await self._exchange(conversation, reader, writer, address, lookup):
                 conversation.start_next_cycle()
-        except (h11.RemoteProtocolError, OSError, TimeoutError) as error:
+        except h11.RemoteProtocolError as error:
+            if conversation.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+                answer = Answer(error.error_status_hint, b"This is not HTTP.\n")
+                writer.write(_written(conversation, b"GET", answer))
+        except (OSError, TimeoutError) as error:
             log.info("a guest's question broke off", guest=address, reason=str(error))
         finally:
             writer.close()
@@ -123,7 +127,7 @@ class MetadataProxy:
         assert question is not None
         answer = await self._answer(question, body, address, lookup)
         is_last = conversation.their_state is h11.MUST_CLOSE
-        writer.write(_written(conversation, question, answer))
+        writer.write(_written(conversation, question.method, answer))
         await writer.drain()
         return not is_last and conversation.our_state is h11.DONE
 
@@ -173,9 +177,9 @@ def _path(target: str) -> str:
     return f"{path}?{parts.query}" if parts.query else path
 
 
-def _written(conversation: h11.Connection, question: h11.Request, answer: Answer) -> bytes:
+def _written(conversation: h11.Connection, method: bytes, answer: Answer) -> bytes:
     headers = [*answer.headers, ("content-length", str(len(answer.body)))]
-    is_head = question.method == b"HEAD"
+    is_head = method == b"HEAD"
     said = conversation.send(h11.Response(status_code=answer.status, headers=headers)) or b""
     if answer.body and not is_head:
         said += conversation.send(h11.Data(data=answer.body)) or b""

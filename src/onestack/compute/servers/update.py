@@ -1,0 +1,55 @@
+"""Change what is said of a server: its names, addresses and the like."""
+
+from typing import Annotated
+
+from onestack.compute import rules
+from onestack.compute.lenient import Description, Name
+from onestack.compute.servers import access
+from onestack.compute.servers.create import check_address
+from onestack.compute.servers.notifications import described
+from onestack.compute.servers.record import touch
+from onestack.compute.servers.view import ServerView, one
+from onestack.compute.servers.wanted import DiskConfig, HostName
+from onestack.core import event
+from onestack.core.api import Operations
+from onestack.core.context import Context
+from onestack.core.shapes import UNSET, Shape, UnsetType, field, since
+
+api = Operations("servers")
+
+
+class ServerUpdate(Shape, forbid_unknown_fields=True):
+    """What changes of a server."""
+
+    name: Name | UnsetType = UNSET
+    disk_config: DiskConfig | UnsetType = field(default=UNSET, name="OS-DCF:diskConfig")
+    access_ip_v4: str | UnsetType | None = field(default=UNSET, name="accessIPv4")
+    access_ip_v6: str | UnsetType | None = field(default=UNSET, name="accessIPv6")
+    description: Annotated[Description | UnsetType | None, since("2.19")] = UNSET
+    hostname: Annotated[HostName | UnsetType, since("2.90")] = UNSET
+
+
+@api.put("/v2.1/servers/{server_id}", rules.rule("servers:update", rules.MEMBER), key="server")
+def update(ctx: Context, server_id: str, body: ServerUpdate) -> ServerView:
+    """Update a server."""
+    server = access.held(ctx, server_id)
+    for name, address, version in (
+        ("accessIPv4", body.access_ip_v4, 4), ("accessIPv6", body.access_ip_v6, 6),
+    ):  # fmt: skip
+        if isinstance(address, str):
+            check_address(name, address, version)
+    for name in ("name", "disk_config", "description", "hostname"):
+        value = getattr(body, name)
+        if value is not UNSET:
+            setattr(server, name, value)
+    for name in ("access_ip_v4", "access_ip_v6"):
+        value = getattr(body, name)
+        if value is not UNSET:
+            setattr(server, name, value or None)
+    touch(server)
+    event.emit(
+        ctx.session, "compute.instance.update", described(server), server.project_id,
+        f"servers/{server.id}",
+    )  # fmt: skip
+    ctx.session.flush()
+    return one(ctx, server)
