@@ -16,36 +16,35 @@ EVERY_S = 0.1
 
 def ping(address: str, source: str, within_s: float) -> bool:
     """Send pings until one is answered or the time is over."""
+    until = time.monotonic() + within_s
+    while time.monotonic() < until:
+        if ping_once(address, EVERY_S, source):
+            return True
+    return False
+
+
+def ping_once(address: str, within_s: float, source: str = "") -> bool:
+    """Send one ping, and wait for its answer."""
     version = ipaddress.ip_address(address.partition("%")[0]).version
     family = socket.AF_INET if version == 4 else socket.AF_INET6
     protocol = socket.IPPROTO_ICMP if version == 4 else socket.IPPROTO_ICMPV6
     request, reply = ECHO[version]
     name = os.urandom(2)
+    body = struct.pack("!BBH", request, 0, 0) + name + bytes(18)
     with contextlib.closing(socket.socket(family, socket.SOCK_RAW, protocol)) as raw:
         if source:
             raw.bind((source, 0))
+        with contextlib.suppress(OSError):  # no neighbour and no route is no answer either
+            raw.sendto(_checked(body), (address, 0))
         until = time.monotonic() + within_s
-        number = 0
-        while time.monotonic() < until:
-            number += 1
-            body = name + struct.pack("!H", number) + bytes(16)
-            with contextlib.suppress(OSError):  # no neighbour and no route is no answer either
-                raw.sendto(_checked(struct.pack("!BBH", request, 0, 0) + body), (address, 0))
-            if _is_answered(raw, version, reply, name):
+        while (left := until - time.monotonic()) > 0:
+            if not select.select([raw], [], [], left)[0]:
+                return False
+            packet = raw.recv(2000)
+            if version == 4:
+                packet = packet[(packet[0] & 15) * 4 :]
+            if packet[0] == reply and packet[4:6] == name:
                 return True
-    return False
-
-
-def _is_answered(raw: socket.socket, version: int, reply: int, name: bytes) -> bool:
-    until = time.monotonic() + EVERY_S
-    while (left := until - time.monotonic()) > 0:
-        if not select.select([raw], [], [], left)[0]:
-            return False
-        packet = raw.recv(2000)
-        if version == 4:
-            packet = packet[(packet[0] & 15) * 4 :]
-        if packet[0] == reply and packet[4:6] == name:
-            return True
     return False
 
 

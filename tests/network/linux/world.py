@@ -118,6 +118,18 @@ class Room:
 
         return self.run(attempt) is is_expected
 
+    @contextmanager
+    def flood(self, address: str) -> Iterator["Flood"]:
+        """Pings without a pause, and how many of them went unanswered."""
+        flood = Flood()
+        thread = threading.Thread(target=lambda: self.run(lambda: flood.run(address)))
+        thread.start()
+        try:
+            yield flood
+        finally:
+            flood.is_over.set()
+            thread.join()
+
     def send(self, frames: Mapping[str, bytes]) -> None:
         self.run(lambda: probe.send("eth0", *frames.values()))
 
@@ -180,25 +192,42 @@ class Line:
         self._connection.close()
 
 
+class Flood:
+    """Pings one after another."""
+
+    def __init__(self) -> None:
+        self.sent = self.lost = 0
+        self.is_over = threading.Event()
+
+    def run(self, address: str) -> None:
+        while not self.is_over.is_set():
+            self.sent += 1
+            self.lost += not probe.ping_once(address, 2.0)
+            time.sleep(0.002)
+
+
 class Guest(Room):
     """What a virtual machine would be: the far end of a port's device."""
 
     def __init__(self, name: str, port: PortWiring, host: Room) -> None:
         super().__init__(name)
         self.port = port
+        self.plug(host)
 
-        def plug() -> None:
+    def plug(self, host: Room) -> None:
+        """Have the port's device on the host, with its far end in here."""
+
+        def device() -> None:
             with Links() as links:
-                links.veth(port.device, "", "eth0", self.namespace.path)
+                links.veth(self.port.device, "", "eth0", self.namespace.path)
 
-        host.run(plug)
-
-        def arrange() -> None:
+        def end() -> None:
             set_sysctl("ipv6/conf/eth0/accept_dad", "0")
             with Links() as links:
-                links.end("eth0", port.mac, 0)
+                links.end("eth0", self.port.mac, 0)
 
-        self.run(arrange)
+        host.run(device)
+        self.run(end)
 
     def addressed(self, length: int, gateway: str = "", mtu: int = 1450) -> "Guest":
         """Set its addresses by hand."""
@@ -252,6 +281,15 @@ class Host(Room):
         assert not applied.troubles, applied.troubles
         return applied
 
+    def neighbour(self) -> "Host":
+        """Another switch in the same namespace."""
+        made = Host.__new__(Host)
+        made.name, made.namespace, made.guests = self.name, self.namespace, self.guests
+        made.options = LinuxOptions(host="neighbour", mark=mark())
+        made.folder = self.folder.with_name(f"{self.folder.name}-neighbour")
+        made.switch = made.run(lambda: LinuxSwitch(made.folder, made.options))
+        return made
+
     def restart(self) -> None:
         """What an agent does after it was killed: begin anew with what is in its folder."""
         self.switch.close()
@@ -266,9 +304,13 @@ class Host(Room):
 
     def guest(self, port: PortWiring) -> Guest:
         """Plug a guest in, as its machine would take its tap; then the port is applied."""
+        guest = self.plugged(port)
+        self.apply(ports=[port])
+        return guest
+
+    def plugged(self, port: PortWiring) -> Guest:
         guest = Guest(f"guest{next(NUMBERS)}", port, self)
         self.guests.append(guest)
-        self.apply(ports=[port])
         return guest
 
     def close(self) -> None:

@@ -83,7 +83,10 @@ class Links:
 
     def tap(self, name: str, alias: str) -> None:
         """A device that a guest's machine takes hold of, and that stays when it lets go."""
-        if self.find(name) is not None:
+        found = self.find(name)
+        if found is not None:  # whoever made it: from now on it is ours to remove
+            if found.get("IFLA_IFALIAS") != alias:
+                self.alter(name, IFLA_IFALIAS=alias)
             return
         file = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
         try:

@@ -11,16 +11,21 @@ from onestack.network.drivers.linux.store import write
 FORWARDING = "ipv4/ip_forward"
 
 
-def ensure(folder: Path, table: str, gateways: Mapping[str, list[str]]) -> None:
-    """Let pass what comes from the host's own gateways, behind the host's own address."""
+def ensure(folder: Path, table: str, bridges: Mapping[str, list[str]], inner: str) -> None:
+    """Let pass what comes from the host's own gateways, behind the host's own address. What stays
+    on a bridge goes by the same rules, and is left as it is; so is what goes to our own devices,
+    whose names begin with `inner`."""
     own = {"table": {"family": "ip", "name": table}}
     commands: list[nft.Command] = [{"add": own}, {"delete": own}, {"add": own}]
     commands.append(nft.add_chain("ip", table, "nat-out", "postrouting", 100))
-    for device, cidrs in sorted(gateways.items()):
+    for bridge, cidrs in sorted(bridges.items()):
         prefixes = [nft.prefix(ipaddress.ip_network(each)) for each in cidrs]
+        if not prefixes:
+            continue
         rule = [
             nft.match(nft.header("ip", "saddr"), nft.one_of(prefixes)),
-            nft.match(nft.meta("oifname"), device, "!="),
+            nft.match(nft.meta("oifname"), bridge, "!="),
+            nft.match(nft.meta("oifname"), f"{inner}*", "!="),
             {"masquerade": None},
         ]
         commands.append(nft.add_rule("ip", table, "nat-out", rule))

@@ -26,6 +26,11 @@ class Names:
         """How the names of all our devices begin that are on bridges but are no guest's."""
         return f"o{self.mark}"
 
+    @property
+    def bridges(self) -> str:
+        """How the names of our bridges begin, and of the host's own ends on them."""
+        return f"n{self.mark}"
+
     def bridge(self, network_id: str) -> str:
         return self._device("b", network_id)
 
@@ -62,7 +67,7 @@ class Names:
         return f"{self.legs}{kind}{_digest(name)}"
 
     def _device(self, kind: str, name: str) -> str:
-        return f"n{self.mark}{kind}{_digest(name)}"
+        return f"{self.bridges}{kind}{_digest(name)}"
 
 
 def inner(kind: str, port_id: str) -> str:

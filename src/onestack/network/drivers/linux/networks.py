@@ -85,11 +85,9 @@ class Networks:
         links.addresses(inside, addresses)
 
     def gateways(self, networks: Iterable[NetworkWiring]) -> Mapping[str, list[str]]:
-        """The host's own devices on external networks, and the IPv4 networks behind them."""
+        """The bridges that this host is the gateway of, and the IPv4 networks behind them."""
         return {
-            self._names.gateway(self.bridge(each).name): [
-                subnet.cidr for subnet in each.subnets if subnet.version == 4
-            ]
+            self.bridge(each).name: [subnet.cidr for subnet in each.subnets if subnet.version == 4]
             for each in networks
             if each.segment.kind == "flat"
             and each.segment.physical_network in self._options.gateway_of

@@ -152,7 +152,7 @@ class LinuxSwitch:
                     self._router(links, router, before.get(router.id))
             if self._options.is_masquerading and fresh.networks:
                 gateways = self._networks.gateways(self._store.all(NetworkWiring))
-                masquerade.ensure(self._folder, self._names.table, gateways)
+                masquerade.ensure(self._folder, self._names.table, gateways, self._names.bridges)
         self._troubled -= {(each.kind, each.id) for each in outcome.wanted}
         self._troubled |= outcome.troubles.keys()
         return outcome.applied()
