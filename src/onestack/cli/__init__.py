@@ -14,6 +14,7 @@ VERBS = {
     "launch": "Launch a server and wait until one can sign in to it.",
     "ssh": "Open a shell on a server, or run one command there.",
     "console": "Show what a server writes to its console.",
+    "explain": "Say which hosts refused a server, and why.",
     "status": "Show what runs, where it answers, and what is real.",
     "doctor": "Check what a cloud needs, and say how to mend what fails.",
     "logs": "Show a cloud's log.",

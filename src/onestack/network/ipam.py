@@ -100,8 +100,7 @@ def checked_ranges(pools: Sequence[dict[str, str]], network: Network) -> list[Ra
             spans = [f"{text(r.first, network.version)}-{text(r.last, network.version)}"
                      for r in (before, after)]  # fmt: skip
             raise BadRange(
-                f"Found overlapping allocation pools: {spans[0]}, {spans[1]} "
-                f"for subnet {network}."
+                f"Found overlapping allocation pools: {spans[0]}, {spans[1]} for subnet {network}."
             )
     return found
 
@@ -120,9 +119,7 @@ def draws(ranges: Sequence[Range], count: int, chance: Chance) -> list[int]:
     return [_nth(ranges, place) for place in places]
 
 
-def free(
-    ranges: Sequence[Range], taken: Container[int], count: int, chance: Chance
-) -> list[int]:
+def free(ranges: Sequence[Range], taken: Container[int], count: int, chance: Chance) -> list[int]:
     """So many addresses that are not taken, by chance; fewer when there are no more."""
     if size(ranges) <= LISTED_MAX:
         left = [each for each in _all(ranges) if each not in taken]

@@ -79,9 +79,7 @@ class Wish:
 class Allocator:
     """Gives addresses on one network; what it gave, and what others have, it gives no more."""
 
-    def __init__(
-        self, session: Session, network_id: str, subnets: Sequence[SubnetRecord]
-    ) -> None:
+    def __init__(self, session: Session, network_id: str, subnets: Sequence[SubnetRecord]) -> None:
         self._session, self._network_id = session, network_id
         self._subnets = {each.id: each for each in subnets}
         self._given: set[tuple[str, str]] = set()
@@ -118,9 +116,7 @@ class Allocator:
             raise TooManyAddresses
         for subnet_id, address in wish.fixed:
             if subnet_id is not None and subnet_id not in self._subnets:
-                raise InvalidSubnetForNetwork(
-                    network_id=self._network_id, subnet_id=subnet_id[:64]
-                )
+                raise InvalidSubnetForNetwork(network_id=self._network_id, subnet_id=subnet_id[:64])
             if address is not None:
                 self._take(wish, subnet_id, address)
 

@@ -90,9 +90,7 @@ def networks(session: Session, host: str, revisions: Revisions) -> list[NetworkW
 
 def segment(record: NetworkRecord) -> Segment:
     """How a network travels."""
-    return Segment(
-        cast(Any, record.network_type), record.physical_network, record.segmentation_id
-    )
+    return Segment(cast(Any, record.network_type), record.physical_network, record.segmentation_id)
 
 
 def subnets(session: Session, network_ids: Iterable[str]) -> dict[str, list[SubnetWiring]]:

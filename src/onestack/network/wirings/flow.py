@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
-from sqlalchemy import select, tuple_, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from onestack.core import clock, event
@@ -12,12 +12,11 @@ from onestack.network.ports.record import (
     DHCP,
     ROUTER_GATEWAY,
     ROUTER_INTERFACE,
-    AddressRecord,
     PortRecord,
 )
 from onestack.network.switch import Applied, Item, Switch, Trouble
 from onestack.network.wirings import compose, placed
-from onestack.network.wirings.record import DhcpServerRecord, SwitchHostRecord, WiringRecord
+from onestack.network.wirings.record import DhcpServerRecord, SwitchHostRecord
 
 ITEMS_AT_ONCE = 200
 
