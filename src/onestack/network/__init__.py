@@ -1,17 +1,31 @@
 """Network: who can talk to whom, and under which address."""
 
+from typing import Any
+
 from onestack.core.api import Service
 from onestack.core.flow import Flow
 from onestack.network import extensions, quotas, rbac, service_providers, tags
 from onestack.network.floating_ips import record as _floating_ips  # noqa: F401 - records
+from onestack.network.networks import attributes as _networks
+from onestack.network.networks import operations as networks
+from onestack.network.ports import attributes as _ports
+from onestack.network.ports import operations as ports
+from onestack.network.ports.bind import bind
+from onestack.network.ports.servers import Nic, Requested, claim, guard, nics, plan, release
 from onestack.network.routers import record as _routers  # noqa: F401 - records
 from onestack.network.rules import SHARED
 from onestack.network.security_groups import groups as security_groups
 from onestack.network.security_groups import rules as security_group_rules
 from onestack.network.settings import NetworkSettings
 from onestack.network.style import ROOT, NetworkStyle
+from onestack.network.subnets import attributes as _subnets
+from onestack.network.subnets import operations as subnets
 from onestack.network.switch import Switch
 from onestack.network.wiring import host_reported, wire
+from onestack.network.wirings.flow import WireHost, on_wired
+from onestack.network.wirings.watch import watch_networks
+
+JUDGED_TOO = (*_networks.JUDGED_TOO, *_subnets.JUDGED_TOO, *_ports.JUDGED_TOO)
 
 SERVICE = Service(
     name="network",
@@ -21,8 +35,11 @@ SERVICE = Service(
     version="2.0",
     style=NetworkStyle(),
     topic="network",
-    shared_rules=SHARED,
+    shared_rules=SHARED | {rule.name: rule.check for rule in JUDGED_TOO},
     nouns=(
+        networks.api,
+        subnets.api,
+        ports.api,
         quotas.api,
         rbac.api,
         security_groups.api,
@@ -33,6 +50,22 @@ SERVICE = Service(
     ),
 )
 
-FLOWS: tuple[type[Flow[object]], ...] = ()
+FLOWS: tuple[type[Flow[Any]], ...] = (WireHost, watch_networks)
 
-__all__ = ["FLOWS", "SERVICE", "NetworkSettings", "Switch", "host_reported", "wire"]
+__all__ = [
+    "FLOWS",
+    "SERVICE",
+    "NetworkSettings",
+    "Nic",
+    "Requested",
+    "Switch",
+    "bind",
+    "claim",
+    "guard",
+    "host_reported",
+    "nics",
+    "on_wired",
+    "plan",
+    "release",
+    "wire",
+]

@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import Container, Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple, Protocol
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -95,7 +96,7 @@ def checked_ranges(pools: Sequence[dict[str, str]], network: Network) -> list[Ra
             raise BadRange(f"The allocation pool {span} spans beyond the subnet cidr {network}.")
         found.append(Range(int(start), int(end)))
     ordered = sorted(found)
-    for before, after in zip(ordered, ordered[1:], strict=False):
+    for before, after in pairwise(ordered):
         if after.first <= before.last:
             spans = [f"{text(r.first, network.version)}-{text(r.last, network.version)}"
                      for r in (before, after)]  # fmt: skip

@@ -4,18 +4,13 @@ from sqlalchemy.orm import Session
 
 from onestack.core.agents import AgentRecord
 from onestack.core.context import Cloud
-from onestack.network.networks.record import NetworkRecord
-from onestack.network.ports.record import PortRecord
-from onestack.network.subnetpools.record import SubnetPoolRecord
-from onestack.network.subnets.record import SubnetRecord
-from onestack.network.wirings.record import WiringRecord
-
-RECORDS = (NetworkRecord, PortRecord, SubnetRecord, SubnetPoolRecord, WiringRecord)
+from onestack.network.wirings.watch import begin_anew
 
 
 def wire(cloud: Cloud) -> None:
-    """Give the cloud what the network service keeps in memory."""
+    """Give the cloud what the network service keeps in memory: nothing, all of it is rows."""
 
 
 def host_reported(session: Session, agent: AgentRecord, is_restarted: bool) -> None:
     """A host's agent is new, was restarted, or has other things to offer."""
+    begin_anew(session, agent)

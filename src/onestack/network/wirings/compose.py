@@ -224,13 +224,12 @@ def _dhcp(
     networks_served = [each.network_id for each in served]
     rows = session.execute(select(_PORTS).where(_PORTS.c.network_id.in_(networks_served))).all()
     addresses = addresses_by_network(session, networks_served)
-    domains = dict(
-        session.execute(
-            select(NetworkRecord.id, NetworkRecord.dns_domain).where(
-                NetworkRecord.id.in_(networks_served)
-            )
-        ).tuples()
+    named = session.execute(
+        select(NetworkRecord.id, NetworkRecord.dns_domain).where(
+            NetworkRecord.id.in_(networks_served)
+        )
     )
+    domains = dict(named.tuples().all())
     leases: dict[str, list[Lease]] = defaultdict(list)
     for row in rows:
         if row.host and not row.device_owner.startswith("network:"):

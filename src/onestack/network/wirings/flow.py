@@ -90,7 +90,8 @@ def _activate(session: Session, host: str, applied: Iterable[Item]) -> None:
         DhcpServerRecord.host == host, DhcpServerRecord.network_id.in_(ids["network"])
     )
     conditions = [
-        PortRecord.id.in_(ids["port"]) & (PortRecord.host == host),
+        PortRecord.id.in_(ids["port"])
+        & ((PortRecord.host == host) | (PortRecord.next_host == host)),
         PortRecord.id.in_(served) & (PortRecord.device_owner == DHCP),
         PortRecord.device_id.in_(ids["router"])
         & PortRecord.device_owner.in_((ROUTER_INTERFACE, ROUTER_GATEWAY)),
@@ -107,7 +108,8 @@ def _activate(session: Session, host: str, applied: Iterable[Item]) -> None:
         for port in rows:
             if port.device_id:
                 devices.add(port.device_id)
-            _show(session, port, "ACTIVE" if port.admin_state_up else "DOWN")
+            if host not in (port.next_host, ""):  # it is here, and not only about to come
+                _show(session, port, "ACTIVE" if port.admin_state_up else "DOWN")
     if devices:
         for listener in _listeners:
             listener(session, devices)

@@ -1,0 +1,107 @@
+"""Ports as clients see them: of any number, in a few statements."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
+
+from sqlalchemy import Table, select
+from sqlalchemy.orm import Session
+
+from onestack.core.context import Context
+from onestack.network import lists
+from onestack.network.ports.attributes import (
+    SEES_BINDING,
+    PortView,
+    guarded_by,
+    with_addresses,
+)
+from onestack.network.ports.record import AddressRecord, PortRecord
+from onestack.network.security_groups.record import PortSecurityGroupRecord
+from onestack.network.standard import iso
+
+DOMAIN = "openstacklocal"
+IN_ONE_CLAUSE = 500  # ids in one statement
+VIF = {"port_filter": True, "connectivity": "l2"}
+
+_ADDRESSES = cast(Table, AddressRecord.__table__)
+_GUARDS = cast(Table, PortSecurityGroupRecord.__table__)
+
+
+def views(ctx: Context, rows: Sequence[Any]) -> list[PortView]:
+    """Ports as this client sees them."""
+    ids = [each.id for each in rows]
+    addresses, groups = _addresses(ctx.session, ids), _groups(ctx.session, ids)
+    sees = ctx.policy.decide(SEES_BINDING.name, ctx.caller.credentials, None) is True
+    return [view(each, addresses.get(each.id, ()), groups.get(each.id, []), sees) for each in rows]
+
+
+NOUN: lists.Noun[PortView] = lists.Noun(
+    PortRecord,
+    PortView,
+    views,
+    columns={"binding:host_id": "host", "binding:vnic_type": "vnic_type"},
+    filters={"fixed_ips": with_addresses, "security_groups": guarded_by},
+)
+
+
+def view(
+    row: Any, addresses: Iterable[tuple[str, str]], groups: list[str], sees_binding: bool
+) -> PortView:
+    """A port as clients see it; its binding is for administrators and services."""
+    fixed = [{"subnet_id": subnet_id, "ip_address": address} for subnet_id, address in addresses]
+    shown = PortView(
+        id=row.id, name=row.name, network_id=row.network_id, tenant_id=row.project_id,
+        project_id=row.project_id, mac_address=row.mac_address,
+        admin_state_up=row.admin_state_up, status=row.status, device_id=row.device_id,
+        device_owner=row.device_owner, fixed_ips=fixed, security_groups=groups,
+        allowed_address_pairs=row.allowed_address_pairs, extra_dhcp_opts=row.extra_dhcp_opts,
+        port_security_enabled=row.port_security_enabled, vnic_type=row.vnic_type,
+        dns_name=row.dns_name, dns_assignment=_names(row.dns_name, fixed),
+        propagate_uplink_status=row.propagate_uplink_status, description=row.description,
+        tags=row.tags, created_at=iso(row.created_at), updated_at=iso(row.updated_at),
+        revision_number=row.revision_number,
+    )  # fmt: skip
+    if sees_binding:
+        shown.host, shown.binding_profile = row.host, row.binding_profile
+        shown.vif_type = "bridge" if row.host else "unbound"
+        shown.vif_details = VIF if row.host else {}
+    return shown
+
+
+def _names(name: str, fixed: Iterable[dict[str, str]]) -> list[dict[str, str]]:
+    """What a port's addresses are called."""
+    found = []
+    for each in fixed:
+        address = each["ip_address"]
+        hostname = name or f"host-{address.replace('.', '-').replace(':', '-')}"
+        fqdn = f"{hostname}.{DOMAIN}."
+        found.append({"ip_address": address, "hostname": hostname, "fqdn": fqdn})
+    return found
+
+
+def _addresses(session: Session, ids: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
+    """The (subnet, address) pairs of each port."""
+    columns = (_ADDRESSES.c.port_id, _ADDRESSES.c.subnet_id, _ADDRESSES.c.ip_address)
+    found: dict[str, list[tuple[str, str]]] = {}
+    for some in _chunks(ids):
+        statement = select(*columns).where(_ADDRESSES.c.port_id.in_(some))
+        for port_id, subnet_id, address in session.execute(
+            statement.order_by(_ADDRESSES.c.position)
+        ):
+            found.setdefault(port_id, []).append((subnet_id, address))
+    return found
+
+
+def _groups(session: Session, ids: Sequence[str]) -> dict[str, list[str]]:
+    """The groups that guard each port."""
+    found: dict[str, list[str]] = {}
+    for some in _chunks(ids):
+        statement = select(_GUARDS.c.port_id, _GUARDS.c.security_group_id).where(
+            _GUARDS.c.port_id.in_(some)
+        )
+        for port_id, group_id in session.execute(statement.order_by(_GUARDS.c.security_group_id)):
+            found.setdefault(port_id, []).append(group_id)
+    return found
+
+
+def _chunks(ids: Sequence[str]) -> Iterable[Sequence[str]]:
+    return (ids[start : start + IN_ONE_CLAUSE] for start in range(0, len(ids), IN_ONE_CLAUSE))
