@@ -291,7 +291,7 @@ def _real(cloud: Cloud, data: Path, control_url: str) -> list[Post]:
         host=host, mark=mark, tunnel_address=settings.tunnel_address,
         physical_networks=given or {"public": f"br-{mark}-public"},
         gateway_of=frozenset() if given else frozenset({"public"}),
-        metadata=MetadataOptions(control_url, _metadata_secret(data)),
+        metadata=MetadataOptions(f"{control_url}/compute/metadata", _metadata_secret(data)),
     )  # fmt: skip
     hypervisor = LibvirtOptions(
         host=host, mark=mark, address=settings.tunnel_address,

@@ -1,6 +1,9 @@
 """A simulated hypervisor: guests are entries of a table, which run as long as the process does."""
 
+import struct
+import tempfile
 import threading
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -15,16 +18,34 @@ from onestack.compute.hypervisor import (
     Nic,
     Power,
 )
+from onestack.core import download
+from onestack.core.errors import Conflict, NotFound
+
+IMAGE_BYTES = 4096
+# An empty disk of a gigabyte: magic, version, no backing file, clusters of 64 KB, its size, no
+# encryption, and where its tables would be.
+QCOW2 = struct.pack(
+    ">4sIQIIQIIQQIIQ", b"QFI\xfb", 2, 0, 0, 16, 1 << 30, 0, 2, 3 << 16, 1 << 16, 1, 0, 0
+)
+
+
+class NoSuchGuest(NotFound):
+    message = "There is no guest {guest_id} on this host."
+
+
+class HostFailed(Conflict):
+    message = "This host takes no guests: it is told to fail."
 
 
 class SimulatedHypervisor:
-    """One host's guests."""
+    """One host's guests; one that is broken refuses new ones, and says why."""
 
     def __init__(self, vcpus: int = 64, memory_mb: int = 262_144, disk_gb: int = 10_000) -> None:
         self._size = (vcpus, memory_mb, disk_gb)
         self._lock = threading.Lock()
         self._guests: dict[str, Guest] = {}
         self._consoles = Consoles()
+        self.is_broken = False
 
     def describe(self) -> HostDescription:
         vcpus, memory_mb, disk_gb = self._size
@@ -34,14 +55,9 @@ class SimulatedHypervisor:
         )  # fmt: skip
 
     def create(self, guest: GuestSpec) -> Guest:
-        return self._put(
-            Guest(
-                guest.id,
-                "running",
-                [each.id for each in guest.disks],
-                [each.port_id for each in guest.nics],
-            )
-        )
+        if self.is_broken:
+            raise HostFailed
+        return self.start(guest)
 
     def destroy(self, guest_id: str, keep_disks: bool = False) -> None:
         with self._lock:
@@ -49,13 +65,14 @@ class SimulatedHypervisor:
         self._consoles.close(guest_id)
 
     def start(self, guest: GuestSpec) -> Guest:
-        return self.create(guest)
+        disks = [each.id for each in guest.disks]
+        return self._put(Guest(guest.id, "running", disks, [each.port_id for each in guest.nics]))
 
     def stop(self, guest_id: str, patience_s: int) -> Guest:
         return self._powered(guest_id, "shutdown")
 
     def reboot(self, guest: GuestSpec, is_hard: bool) -> Guest:
-        return self.create(guest)
+        return self.start(guest)
 
     def pause(self, guest_id: str) -> Guest:
         return self._powered(guest_id, "paused")
@@ -67,7 +84,7 @@ class SimulatedHypervisor:
         return self._powered(guest_id, "suspended")
 
     def resume(self, guest: GuestSpec) -> Guest:
-        return self.create(guest)
+        return self.start(guest)
 
     def resize_root(self, guest_id: str, size_gb: int) -> None:
         """There is no disk."""
@@ -102,7 +119,12 @@ class SimulatedHypervisor:
         self._put(msgspec.structs.replace(guest, nics=kept))
 
     def snapshot(self, guest_id: str, url: str, disk_format: str) -> None:
-        raise NotImplementedError  # replaced by the compute service's author
+        """Send an empty image: there is no disk."""
+        self._of(guest_id)
+        with tempfile.NamedTemporaryFile() as file:
+            file.write((QCOW2 if disk_format == "qcow2" else b"").ljust(IMAGE_BYTES, b"\0"))
+            file.flush()
+            download.send(Path(file.name), url)
 
     def console_log(self, guest_id: str) -> str:
         return f"simulated guest {guest_id}\nlogin: \n"
@@ -116,7 +138,10 @@ class SimulatedHypervisor:
 
     def _of(self, guest_id: str) -> Guest:
         with self._lock:
-            return self._guests.get(guest_id) or Guest(guest_id, "none")
+            found = self._guests.get(guest_id)
+        if found is None:
+            raise NoSuchGuest(guest_id=guest_id)
+        return found
 
     def _put(self, guest: Guest) -> Guest:
         with self._lock:

@@ -8,6 +8,7 @@ from onestack.compute.servers import (
     instance_actions,
     ips,
     metadata,
+    metadata_service,
     read,
     tags,
     update,
@@ -20,6 +21,7 @@ from onestack.core.flow import Flow
 NOUNS = (
     create.api, read.api, update.api, delete.api, metadata.api, tags.api, ips.api,
     volume_attachments.api, instance_actions.api,
+    metadata_service.api,
 )  # fmt: skip
 FLOWS: tuple[type[Flow[Any]], ...] = (
     Build, delete.Delete, volume_attachments.AttachVolume, volume_attachments.DetachVolume,
