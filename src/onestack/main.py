@@ -280,7 +280,7 @@ def _real(cloud: Cloud, data: Path, control_url: str) -> list[Post]:
     """Posts with engines of this host behind them."""
     from onestack.compute.drivers.libvirt import LibvirtHypervisor, LibvirtOptions, Parts
     from onestack.network.drivers.linux import LinuxOptions, LinuxSwitch, MetadataOptions
-    from onestack.volume.drivers.simulated import SimulatedBackend
+    from onestack.volume.drivers.files import FileBackend, FileOptions
 
     settings = cloud.get(AgentSettings)
     host = settings.host or gethostname()
@@ -297,9 +297,10 @@ def _real(cloud: Cloud, data: Path, control_url: str) -> list[Post]:
         host=host, mark=mark, address=settings.tunnel_address,
         probe=Parts(guest.kernel, guest.ramdisk) if guest.is_there else None,
     )  # fmt: skip
+    files = FileOptions(portal_address=settings.tunnel_address, control_number=int(mark, 16))
     drivers: list[tuple[str, Any, object]] = [
         ("switch", LinuxSwitch(data / "switch", switch), network.Switch),
-        ("backend", SimulatedBackend(), volume.Backend),
+        ("backend", FileBackend(data / "volume", files), volume.Backend),
         ("hypervisor", LibvirtHypervisor(data / "libvirt", hypervisor), compute.Hypervisor),
     ]
     return [Post(kind, driver, contract, [host]) for kind, driver, contract in drivers]

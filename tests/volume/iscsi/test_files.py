@@ -53,15 +53,14 @@ class Initiator:
 
 @pytest.fixture
 def options() -> FileOptions:
-    (port,) = free_ports(1)
-    return FileOptions(portal_port=port, control_number=port % 30000)  # as good as any number
+    return FileOptions(control_number=free_ports(1)[0] % 30000)  # as good as any number
 
 
 @pytest.fixture
 def backend(tmp_path: Path, options: FileOptions) -> Iterator[FileBackend]:
     made = FileBackend(tmp_path / "volume", options)
     yield made
-    made.remove_all()
+    made.take_down()
 
 
 def reading(pattern: int, start: str = "0", length: str = "1M") -> str:
@@ -170,7 +169,7 @@ def test_tgtd_goes_on_without_us_and_comes_back_after_a_crash(
         assert not shell.is_alive(known)
         assert is_read(Initiator(connection).run(reading(3)))
     finally:
-        second.remove_all()
+        second.take_down()
     assert Initiator(connection).is_refused()
     assert second.inventory() == [Have("export", "a"), Have("volume", "v", 1)]
 

@@ -31,7 +31,7 @@ class FileOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Where volumes are reached, and how much room there is for them (0: what the disk has)."""
 
     portal_address: str = "127.0.0.1"
-    portal_port: int = 3260
+    portal_port: int = 0  # a free one
     control_number: int = 1
     total_gb: float = 0.0
 
@@ -157,7 +157,7 @@ class FileBackend:
         ]
         return sorted(found + [Have("export", each.id) for each in self._targets.exports()])
 
-    def remove_all(self) -> None:
+    def take_down(self) -> None:
         """End what runs for volumes; the volumes themselves, and what is exported, stay."""
         self._targets.stop()
 

@@ -7,6 +7,7 @@ is also in files: another tgtd exports the same, under the same names and passwo
 
 import re
 import secrets
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -28,7 +29,8 @@ PASSWORD_BYTES = 12  # 16 characters: the most that all initiators take
 
 
 class Portal(msgspec.Struct, frozen=True):
-    """Where a tgtd answers initiators, and how it is told apart from others on the host."""
+    """Where a tgtd answers initiators (port 0: one that is free, and the same from then on), and
+    how it is told apart from others on the host."""
 
     address: str
     port: int
@@ -143,10 +145,8 @@ class TargetDaemon:
 
     def _start(self) -> None:
         self._exports_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        portal = self._portal
-        address = f"[{portal.address}]" if ":" in portal.address else portal.address
-        argv = ["tgtd", "-f", "-C", str(portal.control_number),
-                "--iscsi", f"portal={address}:{portal.port}"]  # fmt: skip
+        argv = ["tgtd", "-f", "-C", str(self._portal.control_number),
+                "--iscsi", f"portal={self._address}"]  # fmt: skip
         daemon = shell.spawn(
             argv, log_path=self._folder / "tgtd.log", environment=self._environment
         )
@@ -155,7 +155,7 @@ class TargetDaemon:
         targets = self._targets()
         for export in self.exports():
             self._offer(export, targets)
-        log.info("started tgtd", pid=daemon.pid, portal=f"{address}:{portal.port}")
+        log.info("started tgtd", pid=daemon.pid, portal=self._address)
 
     def _wait_until_ready(self, daemon: Daemon) -> None:
         for attempt in range(START_TRIES):
@@ -220,10 +220,8 @@ class TargetDaemon:
         return shell.run(argv, timeout_s=TIMEOUT_S, environment=self._environment).text
 
     def _connection(self, export: Export) -> Connection:
-        address, port = self._portal.address, self._portal.port
-        shown = f"[{address}]" if ":" in address else address
         data = {
-            "target_portal": f"{shown}:{port}",
+            "target_portal": self._address,
             "target_iqn": export.target,
             "target_lun": LUN,
             "auth_method": "CHAP",
@@ -235,7 +233,23 @@ class TargetDaemon:
         }
         return Connection("iscsi", data)
 
+    @property
+    def _address(self) -> str:
+        address = self._portal.address
+        return f"{f'[{address}]' if ':' in address else address}:{self._port}"
+
     # Files
+
+    @property
+    def _port(self) -> int:
+        """The port: guests know it by heart, so it stays what it was."""
+        if self._portal.port:
+            return self._portal.port
+        kept = self._folder / "port"
+        if not kept.exists():
+            with socket.create_server((self._portal.address, 0)) as free:
+                _replace(kept, str(free.getsockname()[1]).encode())
+        return int(kept.read_text())
 
     @property
     def _environment(self) -> dict[str, str]:
