@@ -286,7 +286,8 @@ class Engine:
                 errand = _errand(flow, what)
                 stored = msgspec.to_builtins(errand)
                 row.tries = 1  # its first try follows at once, under the same lease
-                _write(session, row, state=flow.state, errand=stored, answer=None, tries=row.tries)
+                row.state = flow.state  # the answer goes to a flow that remembers this
+                _write(session, row, state=row.state, errand=stored, answer=None, tries=row.tries)
                 return errand
             case _:
                 self._move(session, row, flow, _name(flow, what))

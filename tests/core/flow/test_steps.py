@@ -173,3 +173,25 @@ def test_agents_are_reached_over_the_bus(database: Database, time: clock.Simulat
     kinds = {span.kind for found in trace.find("req-1") for span in found.spans}
     assert {"flow", "sql", "bus", "driver"} <= kinds
     assert trace.find("m")
+
+
+def test_what_the_asking_step_remembered_is_known_when_the_answer_comes(
+    database: Database, time: clock.Simulated
+) -> None:
+    class Remembering(Flow[Machine]):
+        host: str = "nowhere"
+
+        @step()
+        def ask(self) -> Next:
+            self.host = "here"
+            return Ask("agent.a.toy", "Toy.add", {"left": 2, "right": 3}, then=self.write)
+
+        @step()
+        def write(self, total: int) -> Next:
+            self.subject.status = f"{total} {self.host}"
+            return None
+
+    engine = Engine(database, Agents(lambda left, right: left + right), [Remembering])
+    start(database, Remembering)
+    settle(engine, time)
+    assert machine(database).status == "5 here"
