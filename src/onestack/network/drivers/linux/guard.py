@@ -30,6 +30,13 @@ MULTICAST_REPORTS = [131, 143]
 SOLICITATION, ADVERTISEMENT, ROUTER_ADVERTISEMENT, REDIRECT = 135, 136, 134, 137
 TARGET = {"payload": {"base": "th", "offset": 64, "len": 128}}  # of a neighbour's advertisement
 FULL = (1 << 128) - 1
+# A guest speaks IP only, answers nobody's DHCP requests, and announces no router.
+NO_SERVER: list[Rule] = [
+    [match(header("ether", "type"), one_of(["ip", "ip6", "arp"]), "!="), DROP],
+    [match(header("udp", "sport"), 67), match(header("udp", "dport"), 68), DROP],
+    [match(header("udp", "sport"), 547), match(header("udp", "dport"), 546), DROP],
+    [match(header("icmpv6", "type"), one_of([ROUTER_ADVERTISEMENT, REDIRECT])), DROP],
+]
 
 
 def guarded(port: PortWiring, number: int) -> Piece:
@@ -133,7 +140,8 @@ def bridged(bridge: str, zone: int, *, is_own: bool) -> Piece:
 
 
 def _always(table: str) -> list[nft.Command]:
-    """What passes whatever the groups say: answers, and what an address is obtained with."""
+    """What no port may send, and what passes whatever the groups say: answers, and what an address
+    is obtained with."""
     known = [match({"ct": {"key": "state"}}, one_of(["established", "related"])), ACCEPT]
     invalid = [match({"ct": {"key": "state"}}, "invalid"), DROP]
     sides = {
@@ -144,7 +152,8 @@ def _always(table: str) -> list[nft.Command]:
         ],
         "ingress-always": [*_dhcp(67, 68), *_dhcp(547, 546), _icmpv6([130, 134, 135, 136])],
     }
-    commands: list[nft.Command] = []
+    commands = [nft.add_chain(BRIDGE, table, "no-server")]
+    commands += [nft.add_rule(BRIDGE, table, "no-server", each) for each in NO_SERVER]
     for name, rules in sides.items():
         commands.append(nft.add_chain(INET, table, name))
         commands += [nft.add_rule(INET, table, name, each) for each in (known, invalid, *rules)]
@@ -171,11 +180,9 @@ def _guard(port: PortWiring, number: int) -> list[Rule]:
         mac = (pair.mac or port.mac).lower()
         addresses[mac].append(ipaddress.ip_network(pair.address, strict=False))
     marked = assign(meta("mark"), number)
-    ether = header("ether", "type")
     rules: list[Rule] = [
         [match(header("ether", "saddr"), one_of(sorted(addresses)), "!="), DROP],
-        [match(ether, one_of(["ip", "ip6", "arp"]), "!="), DROP],
-        *_no_server(),
+        [jump("no-server")],
     ]
     for mac, networks in sorted(addresses.items()):
         yours = match(header("ether", "saddr"), mac)
@@ -191,15 +198,6 @@ def _guard(port: PortWiring, number: int) -> list[Rule]:
         rules.append([yours, match(header("icmpv6", "type"), ADVERTISEMENT), DROP])
         rules.append([yours, *_from("ip6", groups.collapsed(own, 6)), marked, RETURN])
     return [*rules, [DROP]]
-
-
-def _no_server() -> list[Rule]:
-    """A guest answers nobody's DHCP requests, and announces no router."""
-    return [
-        [match(header("udp", "sport"), 67), match(header("udp", "dport"), 68), DROP],
-        [match(header("udp", "sport"), 547), match(header("udp", "dport"), 546), DROP],
-        [match(header("icmpv6", "type"), one_of([ROUTER_ADVERTISEMENT, REDIRECT])), DROP],
-    ]
 
 
 def _from(protocol: str, networks: list[groups.Network]) -> Rule:

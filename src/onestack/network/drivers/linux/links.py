@@ -5,6 +5,7 @@ import errno
 import fcntl
 import ipaddress
 import os
+import socket
 import struct
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ TUNSETIFF, TUNSETPERSIST = 0x400454CA, 0x400454CB
 IFF_TAP, IFF_NO_PI, IFF_VNET_HDR = 0x0002, 0x1000, 0x4000
 GONE = (errno.ENODEV, errno.ENOENT, errno.EADDRNOTAVAIL, errno.ESRCH)
 SYSTEM = Path("/proc/sys/net")
+DOOMED = 0x6F6E6531  # the group of devices that are removed together
 STATIC = 4  # the protocol of routes that are ours
 GLOBAL, LINK = 0, 253  # scopes of addresses
 
@@ -31,6 +33,7 @@ class Links:
 
     def __init__(self) -> None:
         self._netlink = IPRoute()
+        self._seen: dict[str, Any] | None = None  # by name; None until it pays to ask for all
 
     def __enter__(self) -> "Links":
         return self
@@ -41,7 +44,13 @@ class Links:
     ) -> None:  # fmt: skip
         self._netlink.close()
 
+    def look_around(self) -> None:
+        """Ask for all devices at once, for who is about to ask for many."""
+        self._seen = {each.get("IFLA_IFNAME"): each for each in self._netlink.get_links()}
+
     def find(self, name: str) -> Any | None:
+        if self._seen is not None and name in self._seen:
+            return self._seen[name]
         try:
             return next(iter(self._netlink.link("get", ifname=name)), None)
         except NetlinkError as error:
@@ -50,21 +59,32 @@ class Links:
             raise
 
     def index(self, name: str) -> int:
-        found = self.find(name)
-        if found is None:
-            raise NoSuchDevice(f"there is no device {name}")
-        return int(found["index"])
+        try:
+            return socket.if_nametoindex(name)
+        except OSError:
+            raise NoSuchDevice(f"there is no device {name}") from None
 
     def named(self, alias: str) -> list[str]:
         """The devices that carry an alias."""
         links = self._netlink.get_links()
         return [each.get("ifname") for each in links if each.get("IFLA_IFALIAS") == alias]
 
-    def remove(self, name: str) -> None:
-        found = self.find(name)
-        if found is not None:
+    def remove(self, *names: str) -> None:
+        """Remove devices, if they are there; many at once take no longer than one."""
+        there = []
+        for name in names:
+            with contextlib.suppress(NoSuchDevice):
+                there.append(self.index(name))
+            self._forget(name)
+        if len(there) == 1:
             with _unless_gone():
-                self._netlink.link("del", index=found["index"])
+                self._netlink.link("del", index=there[0])
+        elif there:
+            for index in there:
+                with _unless_gone():
+                    self._netlink.link("set", index=index, IFLA_GROUP=DOOMED)
+            with _unless_gone():
+                self._netlink.link("del", IFLA_GROUP=DOOMED)
 
     def bridge(self, name: str, alias: str, *, is_new: bool = True) -> None:
         """A bridge whose packets pass by the rules for IP, and that has no address of its own."""
@@ -81,22 +101,20 @@ class Links:
             set_sysctl(f"ipv4/conf/{name}/arp_ignore", "8")
         self.alter(name, state="up")
 
-    def tap(self, name: str, alias: str) -> None:
+    def tap(self, name: str, alias: str, bridge: str, mtu: int) -> None:
         """A device that a guest's machine takes hold of, and that stays when it lets go."""
+        wanted = {"IFLA_IFALIAS": alias, "IFLA_MASTER": self.index(bridge), "IFLA_MTU": mtu}
         found = self.find(name)
-        if found is not None:  # whoever made it: from now on it is ours to remove
-            if found.get("IFLA_IFALIAS") != alias:
-                self.alter(name, IFLA_IFALIAS=alias)
-            return
-        file = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
-        try:
-            flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR
-            fcntl.ioctl(file, TUNSETIFF, struct.pack("16sH22x", name.encode(), flags))
-            fcntl.ioctl(file, TUNSETPERSIST, 1)
-        finally:
-            os.close(file)
-        set_sysctl(f"ipv6/conf/{name}/disable_ipv6", "1")
-        self.alter(name, IFLA_IFALIAS=alias)
+        if found is None:
+            _make_tap(name)
+            set_sysctl(f"ipv6/conf/{name}/disable_ipv6", "1")
+            change: dict[str, Any] = {**wanted, "state": "up"}
+        else:  # whoever made it: from now on it is ours to remove
+            change = {key: value for key, value in wanted.items() if found.get(key) != value}
+            if not found["flags"] & 1:
+                change["state"] = "up"
+        if change:
+            self.alter(name, **change)
 
     def veth(self, name: str, alias: str, peer: str, namespace: Path | None = None) -> None:
         """A pair of devices: one here, and its peer here or in another namespace."""
@@ -166,6 +184,7 @@ class Links:
             self._netlink.link("set", index=found["index"], **change)
 
     def alter(self, name: str, **change: Any) -> None:
+        self._forget(name)
         self._netlink.link("set", index=self.index(name), **change)
 
     def end(self, name: str, mac: str, mtu: int) -> None:
@@ -225,11 +244,25 @@ class Links:
             with _unless_gone():
                 self._netlink.route("del", dst=text, gateway=via, oif=index, proto=STATIC)
 
+    def _forget(self, name: str) -> None:
+        if self._seen is not None:
+            self._seen.pop(name, None)
+
     def _routes(self) -> list[Any]:
         return [
             route for family in (2, 10) for route in self._netlink.get_routes(family=family)
             if route["proto"] == STATIC and route["table"] == 254
         ]  # fmt: skip
+
+
+def _make_tap(name: str) -> None:
+    file = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
+    try:
+        flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR
+        fcntl.ioctl(file, TUNSETIFF, struct.pack("16sH22x", name.encode(), flags))
+        fcntl.ioctl(file, TUNSETPERSIST, 1)
+    finally:
+        os.close(file)
 
 
 def set_sysctl(name: str, value: str) -> None:

@@ -1,9 +1,10 @@
 """nftables as JSON: expressions, and tables that are changed piece by piece in one transaction."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+import msgspec
 
 from onestack.core import shell
 
@@ -79,7 +80,7 @@ def prefix(network: Any) -> Any:
 
 def load(commands: Iterable[Command], *, check: bool = False) -> None:
     """Have the kernel carry out commands: all of them at once, or none."""
-    text = json.dumps({"nftables": list(commands)}).encode()
+    text = msgspec.json.encode({"nftables": list(commands)})
     argv = ["nft", *(["-c"] if check else []), "-j", "-f", "-"]
     shell.run(argv, input=text, timeout_s=TIMEOUT_S)
 

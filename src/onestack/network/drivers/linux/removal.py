@@ -19,8 +19,7 @@ def remove_all(folder: Path, mark: str) -> None:
     for name in namespaces.listed(names.namespaces):
         namespaces.remove(name)
     with Links() as links:
-        for device in links.named(names.alias):
-            links.remove(device)
+        links.remove(*links.named(names.alias))
     masquerade.remove(folder, names.table)
     nft.load(nft.Table(names.table, FAMILIES, ()).gone())
     shutil.rmtree(folder, ignore_errors=True)

@@ -18,7 +18,7 @@ from onestack.network.drivers.linux.networks import Networks
 from onestack.network.drivers.linux.options import LinuxOptions
 from onestack.network.drivers.linux.questions import Questions
 from onestack.network.drivers.linux.routers import Routers
-from onestack.network.drivers.linux.store import Numbers, Store, W
+from onestack.network.drivers.linux.store import TYPES, Numbers, Store, W
 from onestack.network.switch import (
     Applied,
     Changes,
@@ -32,6 +32,7 @@ from onestack.network.switch import (
     Trouble,
 )
 
+FEW = 20  # for more, all devices are asked for at once
 FAILURES = (OSError, ValueError, OverflowError, NetlinkError, NoSuchDevice, CommandFailed)
 
 
@@ -47,13 +48,14 @@ class Outcome:
         self.troubles: dict[tuple[Kind, str], str] = {}
 
     @contextlib.contextmanager
-    def attempt(self, kind: Kind, name: str) -> Iterator[None]:
-        """What goes wrong within is this item's trouble, and nobody else's."""
+    def attempt(self, kind: Kind, *names: str) -> Iterator[None]:
+        """What goes wrong within is the trouble of these items, and nobody else's."""
         try:
             yield
         except FAILURES as error:
-            log.warning("could not be applied", kind=kind, id=name, reason=str(error))
-            self.trouble(kind, name, str(error))
+            log.warning("could not be applied", kind=kind, ids=names, reason=str(error))
+            for name in names:
+                self.trouble(kind, name, str(error))
 
     def trouble(self, kind: Kind, name: str, text: str) -> None:
         known = self.troubles.get((kind, name))
@@ -124,13 +126,14 @@ class LinuxSwitch:
 
     def _apply(self, changes: Changes) -> Applied:
         outcome = Outcome()
-        gone = {(each.kind, each.id): each for each in changes.gone}
         outcome.wanted += changes.gone
         plan = Plan()
         with Links() as links:
+            if len(changes.ports) + len(changes.networks) > FEW:
+                links.look_around()
             before = {each.id: each for each in self._store.all(RouterWiring)}
             fresh = self._noted(changes, outcome)
-            self._take_away(links, gone, plan, outcome)
+            self._take_away(links, changes.gone, plan, outcome)
             for port in fresh.ports:
                 plan.ports[port.id] = port
             for group in fresh.groups:
@@ -178,27 +181,27 @@ class LinuxSwitch:
             found.append(wiring)
         return found
 
-    def _take_away(
-        self, links: Links, gone: dict[tuple[Kind, str], Item], plan: Plan, outcome: Outcome
-    ) -> None:
+    def _take_away(self, links: Links, gone: Sequence[Item], plan: Plan, outcome: Outcome) -> None:
         """Remove what must be here no more: routers and ports, and then what they were on."""
-        order: tuple[Kind, ...] = ("router", "port", "group", "network")
-        for kind, name in sorted(gone, key=lambda each: order.index(each[0])):
-            with outcome.attempt(kind, name):
-                if kind == "router":
-                    self._questions.close_router(name)
-                    self._routers.remove(links, name, self._store.find(RouterWiring, name))
-                elif kind == "port":
-                    port = self._store.find(PortWiring, name)
-                    if port is not None:
-                        links.remove(port.device)
-                    plan.ports[name] = None
-                elif kind == "group":
-                    plan.groups[name] = None
-                else:
-                    self._remove_network(links, name)
-                    plan.bridges[name] = None
-                self._store.forget(kind, name)
+        names: dict[Kind, list[str]] = {kind: [] for kind in TYPES}
+        for item in gone:
+            names[item.kind].append(item.id)
+        plan.ports |= dict.fromkeys(names["port"])
+        plan.groups |= dict.fromkeys(names["group"])
+        plan.bridges |= dict.fromkeys(names["network"])
+        for name in names["router"]:
+            with outcome.attempt("router", name):
+                self._questions.close_router(name)
+                self._routers.remove(links, name, self._store.find(RouterWiring, name))
+        with outcome.attempt("port", *names["port"]):
+            known = (self._store.find(PortWiring, name) for name in names["port"])
+            links.remove(*(port.device for port in known if port is not None))
+        for name in names["network"]:
+            with outcome.attempt("network", name):
+                self._remove_network(links, name)
+        for item in gone:
+            if (item.kind, item.id) not in outcome.troubles:
+                self._store.forget(item.kind, item.id)
 
     def _remove_network(self, links: Links, name: str) -> None:
         network = self._store.find(NetworkWiring, name)
@@ -227,8 +230,8 @@ class LinuxSwitch:
 
     def _port(self, links: Links, port: PortWiring) -> None:
         network = self._there(port.network_id)
-        links.tap(port.device, self._names.alias)
-        links.join(port.device, self._networks.bridge(network).name, network.mtu)
+        bridge = self._networks.bridge(network).name
+        links.tap(port.device, self._names.alias, bridge, network.mtu)
 
     def _router(self, links: Links, router: RouterWiring, before: RouterWiring | None) -> None:
         legs = [*router.interfaces, *([router.gateway.interface] if router.gateway else [])]
