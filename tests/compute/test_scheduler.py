@@ -138,21 +138,17 @@ def test_the_language_of_extra_specs(held: str, wanted: str, is_match: bool) -> 
 def test_weighers_pull_in_either_direction() -> None:
     roomy = option("roomy", {"VCPU": 8, "MEMORY_MB": 8000, "DISK_GB": 10})
     tight = option("tight", {"VCPU": 4, "MEMORY_MB": 4000, "DISK_GB": 10})
-    spread = weigh(spec(), [roomy, tight], {"ram": 1, "cpu": 2, "disk": 5})
-    assert spread == {"roomy": 3, "tight": 0}
-    stacked = weigh(spec(), [roomy, tight], {"ram": -1})
-    assert stacked["tight"] > stacked["roomy"]
+    assert weigh(spec(), [roomy, tight], {"ram": 1, "cpu": 2, "disk": 5}) == [3, 0]
+    assert weigh(spec(), [roomy, tight], {"ram": -1, "cpu": 0}) == [-1, 0]
     failing = weigh(spec(), [roomy._replace(failures=3), tight], {"ram": 1, "build_failure": 1000})
-    assert failing["tight"] > failing["roomy"]
-    busy = weigh(spec(), [roomy._replace(busy=3), tight], {"io_ops": -1})
-    assert busy["tight"] > busy["roomy"]
+    assert failing == [1, 1000]
+    assert weigh(spec(), [roomy._replace(busy=3), tight], {"io_ops": -1}) == [-1, 0]
     soft = Group(id="g", policy="soft-affinity", members={"tight": 2})
     options = [roomy, tight._replace(members=2)]
-    near = weigh(spec(group=soft), options, {"soft_affinity": 1, "soft_anti_affinity": 1})
-    assert near["tight"] > near["roomy"]
+    both = {"soft_affinity": 1, "soft_anti_affinity": 1}
+    assert weigh(spec(group=soft), options, both) == [0, 1]
     soft = replace(soft, policy="soft-anti-affinity")
-    far = weigh(spec(group=soft), options, {"soft_affinity": 1, "soft_anti_affinity": 1})
-    assert far["roomy"] > far["tight"]
+    assert weigh(spec(group=soft), options, both) == [1, 0]
 
 
 def test_one_of_the_best_is_chosen_by_chance() -> None:

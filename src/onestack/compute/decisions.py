@@ -13,6 +13,7 @@ from onestack.core import clock, trace
 from onestack.core.db import Record
 
 SHOWN_MAX = 20  # hosts that are named; the others are counted
+WEIGHTS_MAX = 5
 KEPT_S = 30 * 24 * 3600.0
 
 
@@ -50,10 +51,11 @@ def summary(
     spec: RequestSpec, decision: Decision, everything: Sequence[Option], rules: Rules
 ) -> dict[str, Any]:
     """What there is to know of a decision, hosts beyond a few being counted only."""
+    best = list(decision.weights.items())[:WEIGHTS_MAX]
     found: dict[str, Any] = {
         "wanted": wanted(spec),
-        "considered": len(decision.ranked) + len(decision.refusals),
-        "weights": {host: round(weight, 3) for host, weight in decision.weights.items()},
+        "considered": decision.considered,
+        "weights": {host: round(weight, 3) for host, weight in best},
     }
     refused = [[each] for each in decision.refusals]
     if not decision.ranked and everything:

@@ -19,9 +19,9 @@ from onestack.core import clock
 from onestack.core.agents import SILENT_S, AgentRecord
 from onestack.core.config import ConfigError
 from onestack.core.db import Database
-from onestack.placement import Candidate, Group, Request, Snapshot, Wanted, search
+from onestack.placement import Group, Request, Snapshot, Wanted, search
 
-CANDIDATES_MAX = 1000  # hosts that are compared for one server
+CANDIDATES_MAX = 500  # hosts that are compared for one server: of more, others each time
 FRESH_S = 5.0  # how long it may take until a silent host is noticed: they are silent for a minute
 LOAD_FRESH_S = 1.0
 FAILURES_KEPT_S = 600.0
@@ -83,12 +83,15 @@ class Hosts:
                 return []
             load = self._load(session)
             with self._snapshot.forest() as forest:
-                return [
-                    Found(self._option(host, provider, spec, load), candidate.resources)
-                    for candidate in search(forest, request)
-                    if (provider := forest.providers.get(_first(candidate))) is not None
-                    and (host := self._by_node.get(provider.root_id)) is not None
-                ]
+                providers, by_node = forest.providers, self._by_node
+                found = []
+                for candidate in search(forest, request):
+                    provider = providers[next(iter(candidate.resources))]
+                    host = by_node.get(provider.root_id)
+                    if host is not None:
+                        option = self._option(host, provider, spec, load)
+                        found.append(Found(option, candidate.resources))
+                return found
 
     def everything(self, session: Session, spec: RequestSpec) -> list[Option]:
         """All hosts, whether they have room or not: for whoever asks why."""
@@ -139,7 +142,10 @@ class Hosts:
             aggregates = Wanted((members,))
         traits = Wanted(spec.required, spec.forbidden)
         group = Group(spec.resources, traits, aggregates, node_id)
-        return Request({"": group}, limit=CANDIDATES_MAX)
+        # Whoever would rather fill hosts one by one must see the same ones again.
+        spreads = self.rules.multipliers.get("ram", 0.0) >= 0
+        skip = clock.randomness().randrange(2**31) if spreads else 0
+        return Request({"": group}, limit=CANDIDATES_MAX, skip=skip)
 
     def _refresh(self, session: Session) -> None:
         revision = self._database.revision(HOSTS_TOPIC)
@@ -286,8 +292,3 @@ def _trouble(row: Any) -> str:
     if not row.is_enabled:
         return f"is disabled: {row.disabled_reason}" if row.disabled_reason else "is disabled"
     return "has not been heard of for a minute"
-
-
-def _first(candidate: Candidate) -> str:
-    """The first of the providers that a candidate takes from."""
-    return next(iter(candidate.resources), "")

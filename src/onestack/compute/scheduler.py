@@ -2,8 +2,11 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from heapq import nlargest
+from operator import itemgetter
 from typing import Any, NamedTuple, Protocol
 
+RANKED_MAX = 20  # the best, of which one is chosen and the others are there in case it is gone
 NOTHING: frozenset[str] = frozenset()
 
 
@@ -72,7 +75,6 @@ class RequestSpec:
 class Chance(Protocol):
     """Where chance comes from."""
 
-    def shuffle(self, x: list[Any]) -> None: ...
     def randrange(self, start: int) -> int: ...
 
 
@@ -86,7 +88,7 @@ class Filter(Protocol):
         """Why the server cannot be on this host; None when it can."""
 
 
-Weigher = Callable[[Option, RequestSpec], float]
+Weigher = Callable[[Sequence[Option], RequestSpec], Sequence[float]]
 
 
 class Refusal(NamedTuple):
@@ -108,25 +110,28 @@ class Rules:
 
 @dataclass(frozen=True)
 class Decision:
-    """The hosts that could take a server, the best first; and why the others cannot."""
+    """The hosts that are best for a server, the first one most; and why others cannot take it."""
 
     ranked: list[Option]
     refusals: list[Refusal]
-    weights: Mapping[str, float] = field(default_factory=dict)
+    considered: int = 0
+    weights: Mapping[str, float] = field(default_factory=dict)  # of those that are ranked
 
 
 WEIGHERS: dict[str, Weigher] = {
-    "ram": lambda option, _: option.room.get("MEMORY_MB", 0),
-    "cpu": lambda option, _: option.room.get("VCPU", 0),
-    "disk": lambda option, _: option.room.get("DISK_GB", 0),
-    "io_ops": lambda option, _: option.busy,
-    "build_failure": lambda option, _: -option.failures,
-    "soft_affinity": lambda option, spec: _members(option, spec, "soft-affinity"),
-    "soft_anti_affinity": lambda option, spec: -_members(option, spec, "soft-anti-affinity"),
+    "ram": lambda options, _: [each.room.get("MEMORY_MB", 0) for each in options],
+    "cpu": lambda options, _: [each.room.get("VCPU", 0) for each in options],
+    "disk": lambda options, _: [each.room.get("DISK_GB", 0) for each in options],
+    "io_ops": lambda options, _: [each.busy for each in options],
+    "build_failure": lambda options, _: [-each.failures for each in options],
+    "soft_affinity": lambda options, spec: _members(options, spec, "soft-affinity"),
+    "soft_anti_affinity": lambda options, spec: [
+        -count for count in _members(options, spec, "soft-anti-affinity")
+    ],
 }
 
 
-def choose(spec: RequestSpec, options: Iterable[Option], rules: Rules, chance: Chance) -> Decision:
+def choose(spec: RequestSpec, options: Sequence[Option], rules: Rules, chance: Chance) -> Decision:
     """Rank the hosts that no filter refuses by their weight, equal ones by chance."""
     filters = [(name, each) for name, each in rules.filters.items() if each.concerns(spec)]
     passed: list[Option] = []
@@ -139,14 +144,12 @@ def choose(spec: RequestSpec, options: Iterable[Option], rules: Rules, chance: C
                 break
         else:
             passed.append(option)
-    weights = weigh(spec, passed, rules.multipliers)
-    ranked = _ranked(passed, weights, chance)
-    size = min(max(rules.subset_size, 1), len(ranked))
+    best = _best(passed, weigh(spec, passed, rules.multipliers), chance)
+    size = min(rules.subset_size, len(best))
     if size > 1:
-        first = chance.randrange(size)
-        ranked.insert(0, ranked.pop(first))
-    best = {each.host.name: weights[each.host.name] for each in ranked[:5]}
-    return Decision(ranked, refusals, best)
+        best.insert(0, best.pop(chance.randrange(size)))
+    weights = {option.host.name: weight for weight, option in best}
+    return Decision([option for _, option in best], refusals, len(options), weights)
 
 
 def verdicts(spec: RequestSpec, options: Iterable[Option], rules: Rules) -> list[list[Refusal]]:
@@ -163,30 +166,33 @@ def verdicts(spec: RequestSpec, options: Iterable[Option], rules: Rules) -> list
 
 def weigh(
     spec: RequestSpec, options: Sequence[Option], multipliers: Mapping[str, float]
-) -> dict[str, float]:
+) -> list[float]:
     """Each host's weight: what every weigher says, from 0 to 1 among these hosts, multiplied."""
     totals = [0.0] * len(options)
     for name, multiplier in multipliers.items():
-        if not multiplier:
-            continue
-        weigher = WEIGHERS[name]
-        values = [weigher(option, spec) for option in options]
+        values = WEIGHERS[name](options, spec) if multiplier else ()
         least, most = min(values, default=0.0), max(values, default=0.0)
         if most > least:
             scale = multiplier / (most - least)
             totals = [
                 total + (value - least) * scale for total, value in zip(totals, values, strict=True)
             ]
-    return {option.host.name: total for option, total in zip(options, totals, strict=True)}
+    return totals
 
 
-def _ranked(options: list[Option], weights: Mapping[str, float], chance: Chance) -> list[Option]:
-    """By weight; those of equal weight in an order that nobody can foresee."""
-    shuffled = list(options)
-    chance.shuffle(shuffled)
-    shuffled.sort(key=lambda option: weights[option.host.name], reverse=True)
-    return shuffled
+def _best(
+    options: Sequence[Option], weights: Sequence[float], chance: Chance
+) -> list[tuple[float, Option]]:
+    """The few that weigh most; of those that weigh the same, whoever comes first after a place
+    that nobody can foresee."""
+    pairs = list(zip(weights, options, strict=True))
+    if len(pairs) > 1:
+        first = chance.randrange(len(pairs))
+        pairs = pairs[first:] + pairs[:first]
+    return nlargest(RANKED_MAX, pairs, key=itemgetter(0))
 
 
-def _members(option: Option, spec: RequestSpec, policy: str) -> int:
-    return option.members if spec.group is not None and spec.group.policy == policy else 0
+def _members(options: Sequence[Option], spec: RequestSpec, policy: str) -> list[int]:
+    if spec.group is None or spec.group.policy != policy:
+        return []
+    return [each.members for each in options]

@@ -25,4 +25,4 @@ class ComputeSettings(msgspec.Struct, frozen=True):
     # Which of them is best, as `weigher=multiplier`; a negative one turns the order around.
     weights: list[str] = msgspec.field(default_factory=lambda: list(WEIGHTS))
     # Out of how many of the best hosts one is chosen by chance.
-    host_subset_size: Annotated[int, Meta(ge=1, le=1000)] = 1
+    host_subset_size: Annotated[int, Meta(ge=1, le=20)] = 1

@@ -61,6 +61,7 @@ class Request:
     root_traits: Wanted = ANYTHING
     same_subtrees: tuple[frozenset[str], ...] = ()
     limit: int | None = None
+    skip: int = 0  # begin behind so many providers, with those at the end: others get their turn
     is_nested: bool = True  # several providers of one tree may take part
     names_groups: bool = True  # candidates differ by which provider serves which group
 
@@ -93,12 +94,14 @@ def loners(forest: Forest, request: Request) -> Iterator[Provider]:
     total = total_of(request)
     groups = list(request.groups.values())
     start = _fewest(forest, request)
+    first = request.skip % len(start) if start else 0
     is_picky = any(not group.resources or _is_picky(group) for group in groups)
     is_split = len(groups) > 1
     is_plain = not is_picky and not is_split and request.root_traits == ANYTHING
     entangled = forest.entangled
     wanted = tuple(total.items())
-    for provider in start.values():
+    in_turn = chain(islice(start.values(), first, None), islice(start.values(), first))
+    for provider in in_turn if first else start.values():
         if provider.id in entangled:
             continue
         room = provider.room
