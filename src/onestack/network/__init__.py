@@ -4,7 +4,17 @@ from typing import Any
 
 from onestack.core.api import Service
 from onestack.core.flow import Flow
-from onestack.network import extensions, quotas, rbac, service_providers, tags
+from onestack.network import (
+    agents,
+    availability_zones,
+    discovery,
+    extensions,
+    ip_availability,
+    quotas,
+    rbac,
+    service_providers,
+    tags,
+)
 from onestack.network.floating_ips import record as _floating_ips  # noqa: F401 - records
 from onestack.network.networks import attributes as _networks
 from onestack.network.networks import operations as networks
@@ -18,6 +28,9 @@ from onestack.network.security_groups import groups as security_groups
 from onestack.network.security_groups import rules as security_group_rules
 from onestack.network.settings import NetworkSettings
 from onestack.network.style import ROOT, NetworkStyle
+from onestack.network.subnetpools import address_scopes
+from onestack.network.subnetpools import attributes as _subnetpools
+from onestack.network.subnetpools import operations as subnetpools
 from onestack.network.subnets import attributes as _subnets
 from onestack.network.subnets import operations as subnets
 from onestack.network.switch import Switch
@@ -25,7 +38,12 @@ from onestack.network.wiring import host_reported, wire
 from onestack.network.wirings.flow import WireHost, on_wired
 from onestack.network.wirings.watch import watch_networks
 
-JUDGED_TOO = (*_networks.JUDGED_TOO, *_subnets.JUDGED_TOO, *_ports.JUDGED_TOO)
+JUDGED_TOO = (
+    *_networks.JUDGED_TOO,
+    *_subnets.JUDGED_TOO,
+    *_subnetpools.JUDGED_TOO,
+    *_ports.JUDGED_TOO,
+)
 
 SERVICE = Service(
     name="network",
@@ -37,9 +55,15 @@ SERVICE = Service(
     topic="network",
     shared_rules=SHARED | {rule.name: rule.check for rule in JUDGED_TOO},
     nouns=(
+        discovery.api,
         networks.api,
         subnets.api,
+        subnetpools.api,
+        address_scopes.api,
         ports.api,
+        agents.api,
+        availability_zones.api,
+        ip_availability.api,
         quotas.api,
         rbac.api,
         security_groups.api,

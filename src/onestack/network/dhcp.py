@@ -62,17 +62,22 @@ def refresh(session: Session, network_id: str) -> None:
 
 
 def move(session: Session, server: DhcpServerRecord) -> bool:
-    """Let another host take over a DHCP server, with its port and addresses; whether one could."""
+    """Let another host take over a DHCP server; whether one could."""
     host = _chosen_host(session, "")
     if host is None or host == server.host:
         return False
+    move_to(session, server, host)
+    return True
+
+
+def move_to(session: Session, server: DhcpServerRecord, host: str) -> None:
+    """Let a host take over a DHCP server, with its port and addresses."""
     left, server.host = server.host, host
     port = session.get(PortRecord, server.port_id)
     assert port is not None
     port.host, port.status = host, "DOWN"
     session.flush()
     change.ring(session, [left, host])
-    return True
 
 
 def gateways(session: Session) -> list[AgentRecord]:

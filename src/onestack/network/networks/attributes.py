@@ -11,6 +11,7 @@ from onestack.network import lists, rbac, rules
 from onestack.network.attributes import Text
 from onestack.network.networks.record import NetworkNotFound, NetworkRecord
 from onestack.network.standard import iso
+from onestack.network.subnetpools.record import SubnetPoolRecord
 from onestack.network.subnets.record import SubnetRecord
 
 SEEN = "(role:reader and (rule:owner or 'True':%(shared)s or 'True':%(external)s))"
@@ -112,10 +113,15 @@ class NetworksAnswer(Shape):
 def views(ctx: Context, rows: Sequence[Any]) -> list[NetworkView]:
     """Networks as this client sees them."""
     ids = [each.id for each in rows]
-    subnets = _subnets(ctx, ids)
+    subnets, scopes = _subnets(ctx, ids)
     shared = rbac.shared_ids(ctx.session, ctx.caller.project_id, _unsure(rows))
     shows_provider = ctx.policy.decide(GET_PROVIDER.name, ctx.caller.credentials, None) is True
-    return [_view(each, subnets.get(each.id, []), shared, shows_provider) for each in rows]
+    found = [_view(each, subnets.get(each.id, []), shared, shows_provider) for each in rows]
+    for each in found:
+        if each.id in scopes:
+            each.ipv4_address_scope = scopes[each.id].get(4)
+            each.ipv6_address_scope = scopes[each.id].get(6)
+    return found
 
 
 NOUN: lists.Noun[NetworkView] = lists.Noun(
@@ -180,16 +186,26 @@ def _unsure(rows: Iterable[Any]) -> list[str]:
     return [each.id for each in rows if not each.shared]
 
 
-def _subnets(ctx: Context, ids: Sequence[str]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+def _subnets(
+    ctx: Context, ids: Sequence[str]
+) -> tuple[dict[str, list[str]], dict[str, dict[int, str]]]:
+    """The subnets of networks, and the address scopes that these are of, by their IP version."""
+    subnets: dict[str, list[str]] = {}
+    scopes: dict[str, dict[int, str]] = {}
     rows = ctx.session.execute(
-        select(SubnetRecord.network_id, SubnetRecord.id)
+        select(
+            SubnetRecord.network_id, SubnetRecord.id, SubnetRecord.ip_version,
+            SubnetPoolRecord.address_scope_id,
+        )
+        .outerjoin(SubnetPoolRecord, SubnetPoolRecord.id == SubnetRecord.subnetpool_id)
         .where(SubnetRecord.network_id.in_(ids))
         .order_by(SubnetRecord.created_at, SubnetRecord.id)
-    )
-    for row in rows:
-        found.setdefault(row.network_id, []).append(row.id)
-    return found
+    )  # fmt: skip
+    for network_id, subnet_id, version, scope_id in rows:
+        subnets.setdefault(network_id, []).append(subnet_id)
+        if scope_id is not None:
+            scopes.setdefault(network_id, {})[version] = scope_id
+    return subnets, scopes
 
 
 def _view(row: Any, subnets: list[str], shared: Iterable[str], shows_provider: bool) -> NetworkView:

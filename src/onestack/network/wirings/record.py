@@ -4,6 +4,7 @@ from sqlalchemy import ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from onestack.core.db import Record
+from onestack.network.standard import TOPIC
 
 
 class SwitchHostRecord(Record):
@@ -37,6 +38,7 @@ class DhcpServerRecord(Record):
     """Which host answers DHCP on a network, and as which port."""
 
     __tablename__ = "dhcp_servers"
+    topic = TOPIC
 
     network_id: Mapped[str] = mapped_column(
         ForeignKey("networks.id", ondelete="CASCADE"), primary_key=True
