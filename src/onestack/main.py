@@ -61,6 +61,7 @@ OFFERS = (
 ROLES = ("api", "worker", "agent")
 PROGRAMS = ("libvirtd", "qemu-system-x86_64", "qemu-img", "nft", "dnsmasq", "tgtd", "tgtadm")
 REAL_MARK = "run/real"
+CONTROL_NUMBERS = 32768  # that a tgtd can have
 METADATA = "metadata"
 POLICY_FILE = "policy.yaml"
 KEYS_FOLDER = "keys"
@@ -297,7 +298,8 @@ def _real(cloud: Cloud, data: Path, control_url: str) -> list[Post]:
         host=host, mark=mark, address=settings.tunnel_address,
         probe=Parts(guest.kernel, guest.ramdisk) if guest.is_there else None,
     )  # fmt: skip
-    files = FileOptions(portal_address=settings.tunnel_address, control_number=int(mark, 16))
+    number = int(mark, 16) % CONTROL_NUMBERS
+    files = FileOptions(portal_address=settings.tunnel_address, control_number=number)
     drivers: list[tuple[str, Any, object]] = [
         ("switch", LinuxSwitch(data / "switch", switch), network.Switch),
         ("backend", FileBackend(data / "volume", files), volume.Backend),
