@@ -254,14 +254,14 @@ def posts(cloud: Cloud, data: Path, control_url: str) -> list[Post]:
     """What this host does for the cloud, and the drivers that do it."""
     settings = cloud.get(AgentSettings)
     if settings.drivers == "simulated":
-        return _simulated(settings)
+        return _simulated(settings, data)
     lacking = [program for program in PROGRAMS if shell.find(program) is None]
     if lacking or os.geteuid() != 0:
         why = f"this host lacks {', '.join(lacking)}" if lacking else "it needs root"
         if settings.drivers == "real":
             raise config.ConfigError(f"[agent] drivers cannot be real: {why}")
         log.warning("hosts, networks and volumes are simulated", reason=why)
-        return _simulated(settings)
+        return _simulated(settings, data)
     (data / REAL_MARK).touch()
     return _real(cloud, data, settings.control_url or control_url)
 
@@ -316,7 +316,7 @@ def _metadata_secret(data: Path) -> str:
     return seal.of_file(data / KEYS_FOLDER / "cloud").derive(METADATA).key.hex()
 
 
-def _simulated(settings: AgentSettings) -> list[Post]:
+def _simulated(settings: AgentSettings, data: Path) -> list[Post]:
     """Posts that nothing real stands behind."""
     from onestack.compute.drivers.simulated import SimulatedHypervisor
     from onestack.network.drivers.simulated import SimulatedSwitch
@@ -326,7 +326,7 @@ def _simulated(settings: AgentSettings) -> list[Post]:
     hosts = [first] + [f"{first}-{number}" for number in range(2, settings.simulated_hosts + 1)]
     return [
         Post("switch", SimulatedSwitch(), network.Switch, hosts),
-        Post("backend", SimulatedBackend(), volume.Backend, [first]),
+        Post("backend", SimulatedBackend(data / "volume.json"), volume.Backend, [first]),
         *(Post("hypervisor", SimulatedHypervisor(), compute.Hypervisor, [each]) for each in hosts),
     ]
 

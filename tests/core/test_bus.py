@@ -26,6 +26,7 @@ from onestack.core.bus import (
     agent_address,
 )
 from onestack.core.contract import contract
+from onestack.core.errors import Conflict
 from onestack.core.holding import holding
 from tests.core.conftest import Connect
 from tests.servers.waiting import soon
@@ -40,6 +41,7 @@ class Guest(msgspec.Struct):
 class Hypervisor(Protocol):
     def start(self, guest: Guest, paused: bool = False) -> Guest: ...
     def fail(self, text: str) -> None: ...
+    def refuse(self, text: str) -> None: ...
     def wait(self, seconds: float) -> str: ...
     def repeat(self, text: str, times: int) -> str: ...
 
@@ -61,6 +63,9 @@ class Host:
     def fail(self, text: str) -> None:
         self.calls.append(f"fail {text}")
         raise FileNotFoundError(text)
+
+    def refuse(self, text: str) -> None:
+        raise Conflict(text)
 
     def wait(self, seconds: float) -> str:
         self.calls.append("wait")
@@ -115,7 +120,14 @@ def test_the_peers_exception_travels(remote: Hypervisor, host: Host) -> None:
     with pytest.raises(AgentError) as raised:
         remote.fail("no disk")
     assert (raised.value.type, raised.value.text) == ("FileNotFoundError", "no disk")
+    assert not raised.value.is_refusal
     assert remote.repeat("a", 1) == "a"
+
+
+def test_a_refusal_is_told_from_a_failure(remote: Hypervisor, host: Host) -> None:
+    with pytest.raises(AgentError) as raised:
+        remote.refuse("full")
+    assert (raised.value.type, raised.value.is_refusal) == ("Conflict", True)
 
 
 def test_arguments_that_do_not_fit_are_not_sent(remote: Hypervisor, host: Host) -> None:

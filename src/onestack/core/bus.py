@@ -17,6 +17,7 @@ import msgspec
 
 from onestack.core import clock, fence, log, trace
 from onestack.core.contract import Contract, ContractBroken, Method, contract
+from onestack.core.errors import ApiError
 from onestack.core.holding import holding
 
 if TYPE_CHECKING:
@@ -59,12 +60,17 @@ class MessageTooLarge(BusError):
 
 
 class AgentError(BusError):
-    """The peer raised an exception: its type's name and its text."""
+    """The peer raised an exception: its type's name and its text.
 
-    def __init__(self, type: str, text: str) -> None:  # noqa: A002 - the word that fits
+    It is a refusal when the peer raised a client's error, such as `Conflict`: the same call again
+    would be refused again.
+    """
+
+    def __init__(self, type: str, text: str, is_refusal: bool = False) -> None:  # noqa: A002
         super().__init__(f"{type}: {text}")
         self.type = type
         self.text = text
+        self.is_refusal = is_refusal
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -72,6 +78,7 @@ class Failure(msgspec.Struct, frozen=True):
 
     type: str
     text: str
+    is_refusal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +92,7 @@ class Answer:
         """The encoded result; a failure is raised as `AgentError`."""
         if self.failed:
             failure = msgspec.json.decode(self.payload, type=Failure)
-            raise AgentError(failure.type, failure.text)
+            raise AgentError(failure.type, failure.text, failure.is_refusal)
         return self.payload
 
 
@@ -291,10 +298,11 @@ class Peer:
                 result = self.contract.method(method).run(self.peer, payload)
             return Answer(_checked_size(result))
         except AgentError as error:
-            return failure(error.type, error.text)
+            return failure(error.type, error.text, error.is_refusal)
         except Exception as error:
             log.exception("a call failed", error, method=f"{self.contract.name}.{method[:100]}")
-            return failure(type(error).__name__, str(error))
+            is_refusal = isinstance(error, ApiError) and error.status < 500
+            return failure(type(error).__name__, str(error), is_refusal)
 
     @contextmanager
     def _let_in(self, headers: Mapping[str, str]) -> Iterator[None]:
@@ -392,9 +400,9 @@ def heard(callback: Callable[..., None], *arguments: object) -> None:
         log.exception("a subscriber failed", error)
 
 
-def failure(type: str, text: str) -> Answer:  # noqa: A002 - the word that fits
+def failure(type: str, text: str, is_refusal: bool = False) -> Answer:  # noqa: A002
     """The answer that carries an exception."""
-    return Answer(msgspec.json.encode(Failure(type, text[:4000])), failed=True)
+    return Answer(msgspec.json.encode(Failure(type, text[:4000], is_refusal)), failed=True)
 
 
 def new_headers() -> dict[str, str]:

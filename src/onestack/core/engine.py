@@ -11,7 +11,7 @@ from sqlalchemy import Executable, Table, bindparam, delete, func, select, updat
 from sqlalchemy.orm import Session
 
 from onestack.core import clock, doorbell, fence, flow_record, log, trace
-from onestack.core.bus import Bus
+from onestack.core.bus import AgentError, Bus
 from onestack.core.context import Cloud
 from onestack.core.db import Database
 from onestack.core.errors import ApiError
@@ -480,6 +480,8 @@ def _is_final(error: Exception) -> bool:
     """Whether the same again would only bring the same error."""
     if isinstance(error, Failure):
         return True
+    if isinstance(error, AgentError):
+        return error.is_refusal
     return isinstance(error, ApiError) and error.status < 500 and not isinstance(error, FlowBusy)
 
 

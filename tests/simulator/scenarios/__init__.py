@@ -17,10 +17,12 @@ from tests.simulator.scenarios.upkeep import (
     ForgetRevocations,
     RotateKeys,
 )  # fmt: skip
+from tests.simulator.scenarios.volume import SCENARIOS as VOLUME
 
 SCENARIOS: list[Scenario] = [
     Build(), BuildElsewhere(), Delete(), BuildThenDelete(), DeleteDiskOfBuild(),
     ForgetEvents(), EndMemberships(), ForgetRevocations(), RotateKeys(), ClearStoreAway(),
     ForgetDecisions(),
     Pause(), Unpause(), Stop(), ForgetConsoleTokens(),
+    *VOLUME,
 ]  # fmt: skip

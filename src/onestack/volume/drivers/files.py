@@ -14,6 +14,7 @@ import msgspec
 
 from onestack.core import clock, download, shell
 from onestack.core.download import Source
+from onestack.core.errors import Conflict
 from onestack.core.shell import Limits
 from onestack.volume.backend import BackendDescription, Connection, Connector, Have, Pool
 from onestack.volume.drivers.iscsi import Portal, TargetDaemon
@@ -36,11 +37,11 @@ class FileOptions(msgspec.Struct, frozen=True, kw_only=True):
     total_gb: float = 0.0
 
 
-class NotHere(Exception):
+class NotHere(Conflict):
     """There is no such volume or snapshot on this backend."""
 
 
-class NotFitting(Exception):
+class NotFitting(Conflict):
     """What should be copied is larger than the volume, or no image that volumes are made of."""
 
 

@@ -11,6 +11,7 @@ import msgspec
 
 from onestack.core import clock, download
 from onestack.core.download import Source
+from onestack.core.errors import Conflict
 from onestack.volume.backend import BackendDescription, Connection, Connector, Have, Pool
 
 ROOM_GB = 1_000_000
@@ -26,11 +27,11 @@ class State(msgspec.Struct):
     exports: dict[str, str] = {}  # attachments, and the volumes that they are of
 
 
-class Missing(Exception):
+class Missing(Conflict):
     """There is no such volume or snapshot on this backend."""
 
 
-class Refused(Exception):
+class Refused(Conflict):
     """It was told to fail, or cannot do what was asked."""
 
 
