@@ -7,11 +7,15 @@ from typing import Any, ClassVar
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from onestack import volume
+from onestack import image, volume
 from onestack.core import clock, fence
 from onestack.core.agents import AgentRecord
 from onestack.core.bus import agent_address
+from onestack.core.context import Cloud
 from onestack.core.flow import Flow
+from onestack.core.seal import Seal
+from onestack.image.images.record import ImageRecord
+from onestack.image.tickets import Gate
 from onestack.volume.attachments.connect import Connect, Disconnect, mark, reserve
 from onestack.volume.attachments.record import AttachmentRecord
 from onestack.volume.backend import Backend, Have
@@ -24,6 +28,7 @@ from onestack.volume.volumes.extend import ExtendVolume
 from onestack.volume.volumes.record import VolumeRecord, set_status
 from onestack.volume.volumes.removal import DeleteVolume
 from onestack.volume.volumes.revert import RevertVolume
+from onestack.volume.volumes.upload import UploadVolume
 from tests.simulator.drivers import Served
 from tests.simulator.scenario import Scenario
 
@@ -240,6 +245,41 @@ class AttachForLife(Attach):
     deletes_volume = True
 
 
+class Sender(SimulatedBackend):
+    """A backend that notes where it sent what."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent: set[str] = set()
+
+    def upload(self, volume_id: str, url: str, disk_format: str) -> None:
+        self.sent.add(f"{volume_id} {url.partition('?')[0]} {disk_format}")
+
+
+class UploadVolumes(Volumes):
+    """An image is made of a volume."""
+
+    flows = (*FLOWS, UploadVolume)
+    records = (*Volumes.records, ImageRecord)
+    cloud = Cloud(Gate("http://control", Seal(b"k" * 32)))
+
+    def agents(self) -> Mapping[str, Any]:
+        return {agent_address(host, "backend"): Gated(Sender(), Backend) for host in HOSTS}
+
+    def begin(self, session: Session) -> None:
+        found = session.get_one(VolumeRecord, "v")
+        if found.status == "available" and found.name is None:
+            image_id = image.draft(session, image.Draft("of a volume", "p", "raw"))
+            UploadVolume.start(session, found, image_id=image_id, disk_format="raw")
+            found.name, found.status = image_id, "uploading"
+
+    def check(self, session: Session, agents: Mapping[str, Any], *, was_interrupted: bool) -> None:
+        found = session.get_one(VolumeRecord, "v")
+        address = f"http://control/image/v2/images/{found.name}/data"
+        assert found.status == "available"
+        assert next(iter(agents.values())).driver.sent == {f"v {address} raw"}
+
+
 def agent(host: str) -> AgentRecord:
     """A backend that reports for ever."""
     now = clock.now()
@@ -271,5 +311,5 @@ def snapshot(**more: Any) -> SnapshotRecord:
 
 SCENARIOS: list[Scenario] = [
     CreateVolume(), CreateElsewhere(), CreateThenDelete(), ExtendVolumes(), TakeSnapshot(),
-    RevertVolumes(), Attach(), AttachForLife(),
+    UploadVolumes(), RevertVolumes(), Attach(), AttachForLife(),
 ]  # fmt: skip
