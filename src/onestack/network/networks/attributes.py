@@ -14,7 +14,7 @@ from onestack.network.standard import iso
 from onestack.network.subnetpools.record import SubnetPoolRecord
 from onestack.network.subnets.record import SubnetRecord
 
-SEEN = "(role:reader and (rule:owner or 'True':%(shared)s or 'True':%(external)s))"
+SEEN = "(role:reader and (project_id:%(project_id)s or 'True':%(shared)s or 'True':%(external)s))"
 READ = f"{rules.ADMIN} or {SEEN} or rule:service_api"
 PROVIDER = ("network_type", "physical_network", "segmentation_id")
 # Attributes that only some may set, by the verb; the names are those of the record.

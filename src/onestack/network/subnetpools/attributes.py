@@ -12,7 +12,7 @@ from onestack.network.attributes import Text
 from onestack.network.standard import iso
 from onestack.network.subnetpools.record import AddressScopeRecord, SubnetPoolRecord
 
-READ = f"{rules.ADMIN} or (role:reader and (rule:owner or 'True':%(shared)s))"
+READ = f"{rules.ADMIN} or (role:reader and (project_id:%(project_id)s or 'True':%(shared)s))"
 GET_POOL = rules.rule("get_subnetpool", READ)
 GET_SCOPE = rules.rule("get_address_scope", READ)
 CREATE_SHARED = {

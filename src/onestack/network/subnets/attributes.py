@@ -14,7 +14,8 @@ from onestack.network.networks.record import NetworkRecord
 from onestack.network.standard import iso
 from onestack.network.subnets.record import SubnetNotFound, SubnetRecord
 
-READ = f"{rules.ADMIN} or (role:reader and (rule:owner or 'True':%(shared)s)) or rule:service_api"
+SEEN = "(role:reader and (project_id:%(project_id)s or 'True':%(shared)s))"
+READ = f"{rules.ADMIN} or {SEEN} or rule:service_api"
 NETWORK_OWNER = "(role:member and project_id:%(network:tenant_id)s)"
 GET = rules.rule("get_subnet", READ)
 CREATE_RULE = rules.rule("create_subnet", f"{rules.ADMIN} or {NETWORK_OWNER}")
