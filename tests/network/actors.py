@@ -57,7 +57,7 @@ class Actor:
 
 def plural(noun: str) -> str:
     """What a list of a noun is called in a path."""
-    dashed = noun if noun in ("network", "port") else noun.replace("_", "-")
+    dashed = noun.replace("_", "-")
     return f"{dashed[:-1]}ies" if dashed.endswith("policy") else f"{dashed}s"
 
 

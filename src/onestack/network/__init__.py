@@ -15,14 +15,20 @@ from onestack.network import (
     service_providers,
     tags,
 )
-from onestack.network.floating_ips import record as _floating_ips  # noqa: F401 - records
+from onestack.network.floating_ips import attributes as _floating_ips
+from onestack.network.floating_ips import operations as floating_ips
+from onestack.network.floating_ips import port_forwardings
 from onestack.network.networks import attributes as _networks
 from onestack.network.networks import operations as networks
 from onestack.network.ports import attributes as _ports
 from onestack.network.ports import operations as ports
 from onestack.network.ports.bind import bind
 from onestack.network.ports.servers import Nic, Requested, claim, guard, nics, plan, release
-from onestack.network.routers import record as _routers  # noqa: F401 - records
+from onestack.network.routers import attributes as _routers
+from onestack.network.routers import interfaces as router_interfaces
+from onestack.network.routers import operations as routers
+from onestack.network.routers import routes as router_routes
+from onestack.network.routers.placing import move_routers
 from onestack.network.rules import SHARED
 from onestack.network.security_groups import groups as security_groups
 from onestack.network.security_groups import rules as security_group_rules
@@ -43,6 +49,8 @@ JUDGED_TOO = (
     *_subnets.JUDGED_TOO,
     *_subnetpools.JUDGED_TOO,
     *_ports.JUDGED_TOO,
+    *_routers.JUDGED_TOO,
+    *_floating_ips.JUDGED_TOO,
 )
 
 SERVICE = Service(
@@ -61,6 +69,11 @@ SERVICE = Service(
         subnetpools.api,
         address_scopes.api,
         ports.api,
+        routers.api,
+        router_interfaces.api,
+        router_routes.api,
+        floating_ips.api,
+        port_forwardings.api,
         agents.api,
         availability_zones.api,
         ip_availability.api,
@@ -74,7 +87,7 @@ SERVICE = Service(
     ),
 )
 
-FLOWS: tuple[type[Flow[Any]], ...] = (WireHost, watch_networks)
+FLOWS: tuple[type[Flow[Any]], ...] = (WireHost, watch_networks, move_routers)
 
 __all__ = [
     "FLOWS",

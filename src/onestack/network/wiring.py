@@ -4,6 +4,7 @@ from sqlalchemy.orm import Session
 
 from onestack.core.agents import AgentRecord
 from onestack.core.context import Cloud
+from onestack.network.routers.placing import place_homeless
 from onestack.network.wirings.watch import begin_anew
 
 
@@ -14,3 +15,4 @@ def wire(cloud: Cloud) -> None:
 def host_reported(session: Session, agent: AgentRecord, is_restarted: bool) -> None:
     """A host's agent is new, was restarted, or has other things to offer."""
     begin_anew(session, agent)
+    place_homeless(session)

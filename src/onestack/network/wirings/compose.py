@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from onestack.core.agents import AgentRecord
 from onestack.network.networks.record import NetworkRecord
 from onestack.network.ports.record import AddressRecord, PortRecord
+from onestack.network.routers.wiring import routers
 from onestack.network.security_groups.ports import groups_of
 from onestack.network.security_groups.record import (
     PortSecurityGroupRecord,
@@ -55,6 +56,7 @@ def changes(session: Session, host: str, rows: Sequence[Any]) -> Changes:
         networks=networks(session, host, revisions["network"]),
         groups=groups(session, revisions["group"]),
         ports=ports(session, revisions["port"]),
+        routers=routers(session, revisions["router"]),
         gone=gone,
     )
 

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from onestack.core import clock, event
 from onestack.core.bus import agent_address
 from onestack.core.flow import Ask, Failure, Flow, Next, step
+from onestack.network.floating_ips.status import note_wired
 from onestack.network.ports.record import (
     DHCP,
     ROUTER_GATEWAY,
@@ -86,6 +87,7 @@ def _activate(session: Session, host: str, applied: Iterable[Item]) -> None:
     for each in applied:
         if each.revision:
             ids[each.kind].append(each.id)
+    note_wired(session, ids["router"])
     served = select(DhcpServerRecord.port_id).where(
         DhcpServerRecord.host == host, DhcpServerRecord.network_id.in_(ids["network"])
     )

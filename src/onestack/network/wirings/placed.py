@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from onestack.core import event
 from onestack.network.ports.record import PortRecord
+from onestack.network.routers import wiring as routers
 from onestack.network.security_groups.record import (
     PortSecurityGroupRecord,
     SecurityGroupRuleRecord,
@@ -94,6 +95,7 @@ def wanted_on(session: Session, host: str) -> set[Key]:
         found |= {("port", row.id), ("network", row.network_id)}
     served = select(DhcpServerRecord.network_id).where(DhcpServerRecord.host == host)
     found |= {("network", each) for each in session.scalars(served)}
+    found |= routers.wanted_on(session, host)
     groups = set(connection.execute(_GUARDING, here).scalars())
     found |= {("group", each) for each in _with_remote(session, groups)}
     return found
