@@ -19,6 +19,7 @@ from onestack.network.ports.record import PortNotFound, PortRecord
 from onestack.network.routers.record import RouterNotFound, RouterRecord
 from onestack.network.security_groups.record import SecurityGroupNotFound, SecurityGroupRecord
 from onestack.network.standard import touch
+from onestack.network.subnetpools.prefixes import SubnetPoolNotFound
 from onestack.network.subnetpools.record import SubnetPoolRecord
 from onestack.network.subnets.record import SubnetNotFound, SubnetRecord
 
@@ -26,10 +27,6 @@ api = Operations("tags")
 
 TAGS_MAX = 50
 Tag = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)")]
-
-
-class SubnetPoolNotFound(NotFound):
-    message = "Subnet pool {id} could not be found."
 
 
 class TagNotFound(NotFound):
