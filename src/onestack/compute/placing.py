@@ -137,6 +137,15 @@ def refusal(session: Session, server_id: str) -> NoValidHost:
     return NoValidHost(reason=decisions.reason(session, server_id))
 
 
+def check(session: Session, cloud: Cloud, spec: RequestSpec) -> None:
+    """Refuse what a server must not be on the host that it is on already; nothing is claimed."""
+    hosts = cloud.get(Hosts)
+    here = [each for each in hosts.everything(session, spec) if each.host.name == spec.host]
+    decision = choose(spec, here, _rules(hosts.rules, [spec]), clock.randomness())
+    if not decision.ranked:
+        raise NoValidHost(reason="; ".join(each.reason for each in decision.refusals))
+
+
 def _rules(rules: Rules, specs: Sequence[RequestSpec]) -> Rules:
     """What candidates are asked: of a host that was forced, nothing; and what placement said
     already only where servers before this one have taken something since."""

@@ -26,3 +26,5 @@ class ComputeSettings(msgspec.Struct, frozen=True):
     weights: list[str] = msgspec.field(default_factory=lambda: list(WEIGHTS))
     # Out of how many of the best hosts one is chosen by chance.
     host_subset_size: Annotated[int, Meta(ge=1, le=20)] = 1
+    # Whether a server may be resized on the host that it is on.
+    resizes_on_same_host: bool = True

@@ -114,10 +114,10 @@ def complete_empty(session: Session, image_id: str) -> None:
         record.updated_at = clock.now()
 
 
-def abandon(session: Session, image_id: str) -> None:
+def abandon(session: Session, image_id: str, *, even_complete: bool = False) -> None:
     """Forget a draft whose data will not come; what came of it is cleared away by upkeep."""
     record = session.get(ImageRecord, image_id, with_for_update=True)
-    if record is not None and record.status != "active":
+    if record is not None and (even_complete or record.status != "active"):
         session.delete(record)
         event.emit(session, "image.delete", payload(record), record.owner, image_id)
 

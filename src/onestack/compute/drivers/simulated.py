@@ -5,6 +5,7 @@ import tempfile
 import threading
 from pathlib import Path
 from typing import Literal
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -18,7 +19,7 @@ from onestack.compute.hypervisor import (
     Nic,
     Power,
 )
-from onestack.core import download
+from onestack.core import clock, download
 from onestack.core.errors import Conflict, NotFound
 
 IMAGE_BYTES = 4096
@@ -29,12 +30,19 @@ QCOW2 = struct.pack(
 )
 
 
+class NoSuchHost(NotFound):
+    message = "Nobody is at {address}: simulated guests move within one process."
+
+
 class NoSuchGuest(NotFound):
     message = "There is no guest {guest_id} on this host."
 
 
 class HostFailed(Conflict):
     message = "This host takes no guests: it is told to fail."
+
+
+_HOSTS: "WeakValueDictionary[str, SimulatedHypervisor]" = WeakValueDictionary()
 
 
 class SimulatedHypervisor:
@@ -45,6 +53,8 @@ class SimulatedHypervisor:
         self._lock = threading.Lock()
         self._guests: dict[str, Guest] = {}
         self._consoles = Consoles()
+        self._address = f"simulated:{clock.new_id()}"
+        _HOSTS[self._address] = self
         self.is_broken = False
 
     def describe(self) -> HostDescription:
@@ -90,13 +100,22 @@ class SimulatedHypervisor:
         """There is no disk."""
 
     def send_disks(self, guest_id: str, address: str) -> None:
-        """There is no disk."""
+        guest = self._of(guest_id)
+        _host_at(address)._put(msgspec.structs.replace(guest, power="shutdown"))
 
     def offer(self, guest: GuestSpec, is_live: bool) -> str:
-        return f"simulated:{guest.id}"
+        if self.is_broken:
+            raise HostFailed
+        return self._address
 
     def migrate(self, guest: GuestSpec, address: str) -> None:
-        self.destroy(guest.id)
+        there = _host_at(address)
+        with self._lock:
+            found = self._guests.get(guest.id)
+        if found is not None:  # else it went when this was asked for the first time
+            there.start(guest)
+            there._powered(guest.id, found.power)
+            self.destroy(guest.id)
 
     def attach_disk(self, guest_id: str, disk: Disk) -> None:
         guest = self._of(guest_id)
@@ -150,3 +169,10 @@ class SimulatedHypervisor:
 
     def _powered(self, guest_id: str, power: Power) -> Guest:
         return self._put(msgspec.structs.replace(self._of(guest_id), power=power))
+
+
+def _host_at(address: str) -> SimulatedHypervisor:
+    found = _HOSTS.get(address)
+    if found is None:
+        raise NoSuchHost(address=address)
+    return found

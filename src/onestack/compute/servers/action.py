@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from onestack.compute import rules
 from onestack.compute.hypervisor import Guest
-from onestack.compute.servers import instance_actions
+from onestack.compute.servers import faults, instance_actions
 from onestack.compute.servers.record import ServerRecord, touch
 from onestack.compute.servers.states import show_power
 from onestack.core.bus import agent_address
@@ -65,4 +65,10 @@ def end(flow: Flow[ServerRecord], vm_state: str | None = None, guest: Guest | No
 def give_up(flow: Flow[ServerRecord], failure: Failure) -> None:
     """Note why an action failed; the server is as it was before."""
     touch(flow.subject)
+    instance_actions.finish(flow.session, flow.subject, failure)
+
+
+def break_down(flow: Flow[ServerRecord], failure: Failure) -> None:
+    """Note that an action failed, and that the server did not get over it."""
+    faults.fail(flow.subject, failure)
     instance_actions.finish(flow.session, flow.subject, failure)

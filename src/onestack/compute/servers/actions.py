@@ -3,14 +3,40 @@
 from typing import Any
 
 from onestack.compute.consoles import output, pages, remote, tokens
-from onestack.compute.servers import instance_actions, lock, pause, reset_state, stop
+from onestack.compute.migrations import read as migrations
+from onestack.compute.servers import (
+    evacuate,
+    lock,
+    migrate,
+    moving,
+    pause,
+    reboot,
+    rebuild,
+    reset_state,
+    resize,
+    shelve,
+    snapshot,
+    start,
+    stop,
+    suspend,
+)
 from onestack.core.flow import Flow
 
 NOUNS = (
-    pause.api,
+    start.api,
     stop.api,
+    reboot.api,
+    pause.api,
+    suspend.api,
     lock.api,
     reset_state.api,
+    rebuild.api,
+    resize.api,
+    migrate.api,
+    evacuate.api,
+    shelve.api,
+    migrations.api,
+    snapshot.api,
     output.api,
     remote.api,
     tokens.api,
@@ -18,11 +44,32 @@ NOUNS = (
 )
 
 FLOWS: tuple[type[Flow[Any]], ...] = (
+    start.StartServer,
+    stop.StopServer,
+    reboot.RebootServer,
+    reboot.ResetServer,
     pause.PauseServer,
     pause.UnpauseServer,
-    stop.StopServer,
+    suspend.SuspendServer,
+    suspend.ResumeServer,
+    rebuild.RebuildServer,
+    moving.Arrive,
+    moving.TurnBack,
+    resize.ResizeServer,
+    resize.ConfirmResize,
+    resize.RevertResize,
+    migrate.MigrateLive,
+    evacuate.EvacuateServer,
+    shelve.ShelveServer,
+    shelve.OffloadGuest,
+    shelve.OffloadServer,
+    shelve.UnshelveServer,
+    snapshot.SnapshotServer,
+    snapshot.SnapshotVolumes,
     tokens.forget_console_tokens,
 )
 
 # Rules that actions judge by besides the ones that they declare.
-JUDGED_TOO = (instance_actions.EVENTS, instance_actions.DETAILS, lock.UNLOCK_OVERRIDE)
+JUDGED_TOO = (
+    lock.UNLOCK_OVERRIDE, migrate.HOST_RULE, snapshot.VOLUME_BACKED, shelve.TO_HOST,
+)  # fmt: skip

@@ -148,17 +148,22 @@ def _order(ctx: Context, body: NewServerBody) -> Order:
             ctx, wanted.availability_zone, wanted.host, wanted.hypervisor_hostname
         ),
         hints=hints, group_id=_group(ctx, hints), key=_key(ctx, wanted.key_name),
-        password=wanted.admin_password or _password(), count_min=least, count=most,
+        password=wanted.admin_password or new_password(), count_min=least, count=most,
     )  # fmt: skip
 
 
 def _check_texts(wanted: NewServer) -> None:
     if wanted.user_data is not None:
-        _decoded(wanted.user_data, BadUserData())
+        check_user_data(wanted.user_data)
     for name, address, version in (
         ("accessIPv4", wanted.access_ip_v4, 4), ("accessIPv6", wanted.access_ip_v6, 6),
     ):  # fmt: skip
         check_address(name, address, version)
+
+
+def check_user_data(text: str) -> None:
+    """Refuse what is not base64."""
+    _decoded(text, BadUserData())
 
 
 def check_address(name: str, text: str | None, version: int) -> None:
@@ -361,7 +366,8 @@ def _decoded(text: str, refusal: BadRequest) -> bytes:
         raise refusal from None
 
 
-def _password() -> str:
+def new_password() -> str:
+    """A password that a guest is given."""
     return "".join(secrets.choice(UNAMBIGUOUS) for _ in range(PASSWORD_LENGTH))
 
 

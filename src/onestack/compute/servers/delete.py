@@ -5,7 +5,15 @@ from typing import Any
 from onestack import placement
 from onestack.compute import rules, server_groups
 from onestack.compute.hypervisor import Hypervisor
-from onestack.compute.servers import access, faults, instance_actions, networking
+from onestack.compute.servers import (
+    access,
+    faults,
+    instance_actions,
+    moving,
+    networking,
+    shelve,
+    snapshot,
+)
 from onestack.compute.servers.notifications import described
 from onestack.compute.servers.record import ServerRecord, bury, disks_of
 from onestack.compute.servers.volume_attachments import DetachVolume
@@ -86,6 +94,9 @@ class Delete(Flow[ServerRecord]):
         server = self.subject
         networking.release(self.session, server)
         placement.release(self.session, server.id)
+        moving.forget(self.session, server.id)
+        shelve.forget(self.session, server.id)
+        snapshot.undo(self.session, self.preempted)
         server_groups.leave(self.session, server.id)
         instance_actions.finish(self.session, server)
         bury(self.session, server)
@@ -101,6 +112,10 @@ class Delete(Flow[ServerRecord]):
     def _hosts(self) -> list[str]:
         """Where the guest is, and where somebody was about to put it."""
         found = [agent_address(self.subject.host, "hypervisor")] if self.subject.host else []
+        found += [
+            agent_address(each, "hypervisor")
+            for each in moving.hosts_of(self.session, self.subject)
+        ]
         for each in self.preempted:
             agent = (each.errand or {}).get("agent")
             if agent is not None and agent.endswith(".hypervisor"):

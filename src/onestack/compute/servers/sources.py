@@ -75,15 +75,19 @@ def properties_of(found: Image | None) -> dict[str, str]:
 
 def check_room(found: Image | None, flavor: FlavorRecord) -> None:
     """Refuse an image that is too large for what the flavour has."""
-    if found is None:
-        return
-    if found.min_ram > flavor.memory_mb:
+    if found is not None:
+        check_size(found, flavor.memory_mb, flavor.root_gb)
+
+
+def check_size(found: Image, memory_mb: int, root_gb: int) -> None:
+    """Refuse an image that is too large for so much memory, or for a root disk of this size."""
+    if found.min_ram > memory_mb:
         raise FlavorMemoryTooSmall
-    if flavor.root_gb == 0:
+    if root_gb == 0:
         return
-    room = flavor.root_gb * GIB
+    room = root_gb * GIB
     size = max(found.size or 0, found.virtual_size or 0)
     if size > room:
         raise DiskSmallerThanImage(flavor_size=room, image_size=size)
-    if found.min_disk > flavor.root_gb:
+    if found.min_disk > root_gb:
         raise DiskSmallerThanMinimum(flavor_size=room, image_min_disk=found.min_disk * GIB)

@@ -118,6 +118,7 @@ class ServerView(Shape):
     progress: int | UnsetType = UNSET
     security_groups: list[GroupName] | UnsetType = UNSET
     fault: Fault | UnsetType = UNSET
+    admin_password: str | UnsetType = field(default=UNSET, name="adminPass")  # of one rebuilt
     server_groups: Annotated[list[str] | UnsetType, since("2.71")] = UNSET
     host_status: Annotated[str | UnsetType, since("2.16")] = UNSET
     # What administrators see besides.

@@ -1,0 +1,1 @@
+"""Migrations: servers' ways from one host, or one size, to another."""
