@@ -215,3 +215,18 @@ def _forged(mine: str, yours: str) -> dict[str, bytes]:
         "other protocol": (mine, 0x88CC, b"a neighbour's description of itself"),
     }
     return {name: probe.frame(mac, yours, *rest) for name, (mac, *rest) in kinds.items()}
+
+
+def test_a_port_s_device_is_one_that_a_machine_takes_hold_of(host: Host) -> None:
+    """As QEMU does it: by name, with a header for offloads before each frame."""
+    one, everything = network(), group(*OPEN)
+    made = port(one, "10.0.0.5", groups=[everything.id])
+    host.apply(networks=[one], groups=[everything], ports=[made])
+    hearer = host.guest(port(one, "10.0.0.6", groups=[everything.id])).addressed(24)
+    with host.machine(made.device) as machine:
+        said = probe.udp4(("10.0.0.5", 1), ("10.0.0.6", 9), b"from a machine")
+        frames = {"said": probe.frame(made.mac, hearer.port.mac, 0x0800, said)}
+        assert hearer.hears(machine, frames) == {"said"}
+    host.apply(ports=[changed(made)])
+    with host.machine(made.device) as machine:  # it comes and goes, and its device stays
+        assert hearer.hears(machine, frames) == {"said"}

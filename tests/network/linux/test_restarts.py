@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from onestack.network.drivers.linux import namespaces, remove_all
+from onestack.network.drivers.linux import namespaces
 from onestack.network.switch import (
     Changes,
     FloatingWiring,
@@ -116,14 +116,12 @@ while True:
 """
 
 
-def test_after_a_restart_of_the_host_all_is_made_anew(site: Site) -> None:
+def test_after_it_was_taken_down_all_is_made_anew(site: Site) -> None:
     one = site.guest(site.left, "10.0.0.5", "10.0.0.1")
     site.change(floating=[FloatingWiring(new_id(), "172.24.4.50", "10.0.0.5")])
-    folder, kept = site.host.folder, site.host.folder.with_suffix(".kept")
-    site.host.switch.close()
-    subprocess.run(["cp", "-a", folder, kept], check=True)
-    site.host.run(lambda: remove_all(folder, site.host.options.mark))
-    kept.rename(folder)
+    site.host.switch.take_down()
+    assert site.host.options.mark not in site.host.call("nft", "list", "tables").stdout
+    assert site.host.options.mark not in site.host.call("ip", "netns").stdout
     site.host.call("ip", "-n", one.name, "link", "delete", "eth0")
     one.plug(site.host)
     site.host.restart()

@@ -1,10 +1,12 @@
 """Hosts and guests made of network namespaces, with a real switch on each host."""
 
+import fcntl
 import ipaddress
 import itertools
 import json
 import os
 import socket
+import struct
 import subprocess
 import threading
 import time
@@ -133,7 +135,7 @@ class Room:
     def send(self, frames: Mapping[str, bytes]) -> None:
         self.run(lambda: probe.send("eth0", *frames.values()))
 
-    def hears(self, sender: "Room", frames: Mapping[str, bytes]) -> set[str]:
+    def hears(self, sender: "Room | Machine", frames: Mapping[str, bytes]) -> set[str]:
         """Which of the frames that somebody sends come here."""
         ear = self.run(lambda: probe.Ear("eth0"))
         sender.send(frames)
@@ -141,6 +143,23 @@ class Room:
 
     def close(self) -> None:
         namespaces.remove(self.name)
+
+
+class Machine:
+    """Holds a tap device, as a virtual machine does."""
+
+    HEADER = bytes(10)  # of no offload at all
+
+    def __init__(self, device: str) -> None:
+        self._file = os.open("/dev/net/tun", os.O_RDWR)
+        fcntl.ioctl(self._file, 0x400454CA, struct.pack("16sH22x", device.encode(), 0x5002))
+
+    def send(self, frames: Mapping[str, bytes]) -> None:
+        for each in frames.values():
+            os.write(self._file, self.HEADER + each)
+
+    def close(self) -> None:
+        os.close(self._file)
 
 
 class Server:
@@ -294,6 +313,7 @@ class Host(Room):
         """What an agent does after it was killed: begin anew with what is in its folder."""
         self.switch.close()
         self.switch = self.run(lambda: LinuxSwitch(self.folder, self.options))
+        self.switch.describe()
 
     def bridge_of(self, port: PortWiring) -> dict[str, Any]:
         """The bridge that a port is on, as `ip` describes it."""
@@ -307,6 +327,15 @@ class Host(Room):
         guest = self.plugged(port)
         self.apply(ports=[port])
         return guest
+
+    @contextmanager
+    def machine(self, device: str) -> Iterator[Machine]:
+        """A machine that holds a tap device of this host."""
+        machine = self.run(lambda: Machine(device))
+        try:
+            yield machine
+        finally:
+            machine.close()
 
     def plugged(self, port: PortWiring) -> Guest:
         guest = Guest(f"guest{next(NUMBERS)}", port, self)

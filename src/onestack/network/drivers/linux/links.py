@@ -86,20 +86,19 @@ class Links:
             with _unless_gone():
                 self._netlink.link("del", IFLA_GROUP=DOOMED)
 
-    def bridge(self, name: str, alias: str, *, is_new: bool = True) -> None:
+    def bridge(self, name: str, alias: str) -> None:
         """A bridge whose packets pass by the rules for IP, and that has no address of its own."""
         filters = {"br_nf_call_iptables": 1, "br_nf_call_ip6tables": 1}
         found = self.find(name)
         if found is None:
             self._netlink.link("add", ifname=name, kind="bridge", **filters)
             self.alter(name, IFLA_IFALIAS=alias)
-            is_new = True
-        elif found.get_nested("IFLA_LINKINFO", "IFLA_INFO_DATA", "IFLA_BR_NF_CALL_IPTABLES") != 1:
-            self._netlink.link("set", index=found["index"], kind="bridge", **filters)
-        if is_new:
             set_sysctl(f"ipv6/conf/{name}/disable_ipv6", "1")
             set_sysctl(f"ipv4/conf/{name}/arp_ignore", "8")
-        self.alter(name, state="up")
+        elif found.get_nested("IFLA_LINKINFO", "IFLA_INFO_DATA", "IFLA_BR_NF_CALL_IPTABLES") != 1:
+            self._netlink.link("set", index=found["index"], kind="bridge", **filters)
+        if found is None or not found["flags"] & 1:
+            self.alter(name, state="up")
 
     def tap(self, name: str, alias: str, bridge: str, mtu: int) -> None:
         """A device that a guest's machine takes hold of, and that stays when it lets go."""

@@ -47,8 +47,7 @@ class MetadataProxy:
         self._loop = asyncio.new_event_loop()
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="metadata")
         self._servers: dict[str, tuple[int, asyncio.Server]] = {}
-        self._thread = threading.Thread(target=self._loop.run_forever, name="metadata", daemon=True)
-        self._thread.start()
+        self._thread: threading.Thread | None = None
 
     def listen(
         self, key: str, where: Namespace, open_socket: Callable[[], socket.socket], lookup: Lookup
@@ -60,6 +59,10 @@ class MetadataProxy:
         if known is not None and known[0] == identity:
             return
         self.silence(key)
+        if self._thread is None:
+            run = self._loop.run_forever
+            self._thread = threading.Thread(target=run, name="metadata", daemon=True)
+            self._thread.start()
         listening = where.run(open_socket)
 
         async def serve() -> asyncio.Server:
@@ -78,8 +81,10 @@ class MetadataProxy:
     def close(self) -> None:
         for key in list(self._servers):
             self.silence(key)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
+        if self._thread is not None:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._thread = None
         self._loop.close()
         self._pool.shutdown()
 

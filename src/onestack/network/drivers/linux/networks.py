@@ -23,36 +23,39 @@ class Networks:
     def __init__(self, options: LinuxOptions, names: Names) -> None:
         self._options, self._names = options, names
 
-    def bridge(self, network: NetworkWiring) -> Bridge:
-        """The bridge that a network has, or will have."""
+    def bridge(self, links: Links, network: NetworkWiring) -> Bridge:
+        """The bridge that a network has, or will have; it may be another's, who was here before."""
+        name = self.name(network)
+        found = links.find(name)
+        is_own = found is None or found.get("IFLA_IFALIAS") == self._names.alias
+        return Bridge(name, network.id, is_own)
+
+    def name(self, network: NetworkWiring) -> str:
+        """The name of a network's bridge."""
         segment = network.segment
         if segment.kind not in SEGMENTS:
             raise NotPossible(f"this host has no networks of the kind {segment.kind}")
         if segment.kind != "flat":
-            return Bridge(self._names.bridge(network.id), network.id, is_own=True)
+            return self._names.bridge(network.id)
         physical = segment.physical_network or ""
         if physical not in self._options.physical_networks:
             raise NotPossible(f"this host is not on the physical network {physical}")
-        given = self._options.physical_networks[physical]
-        name = given or self._names.physical(physical)
-        return Bridge(name, network.id, is_own=not given)
+        return self._options.physical_networks[physical] or self._names.physical(physical)
 
     def ensure(self, links: Links, network: NetworkWiring) -> None:
         """Make a network's bridge, and lead it where it must lead."""
-        bridge = self.bridge(network)
-        links.bridge(bridge.name, self._names.alias, is_new=False)
+        bridge = self.name(network)
+        links.bridge(bridge, self._names.alias)
         if network.segment.kind == "vxlan":
-            self._tunnel(links, network, bridge.name)
+            self._tunnel(links, network, bridge)
         elif network.segment.kind == "flat":
-            self._host_leg(links, network, bridge.name)
+            self._host_leg(links, network, bridge)
 
     def remove(self, links: Links, network: NetworkWiring) -> None:
         """Remove what a network had here; a bridge that others put there stays."""
-        bridge = self.bridge(network)
-        links.remove(self._names.tunnel(network.id))
-        links.remove(self._names.host_leg(bridge.name))
-        found = links.find(bridge.name)
-        if found is not None and found.get("IFLA_IFALIAS") == self._names.alias:
+        bridge = self.bridge(links, network)
+        links.remove(self._names.tunnel(network.id), self._names.host_leg(bridge.name))
+        if bridge.is_own:
             links.remove(bridge.name)
 
     def _tunnel(self, links: Links, network: NetworkWiring, bridge: str) -> None:
@@ -87,7 +90,7 @@ class Networks:
     def gateways(self, networks: Iterable[NetworkWiring]) -> Mapping[str, list[str]]:
         """The bridges that this host is the gateway of, and the IPv4 networks behind them."""
         return {
-            self.bridge(each).name: [subnet.cidr for subnet in each.subnets if subnet.version == 4]
+            self.name(each): [subnet.cidr for subnet in each.subnets if subnet.version == 4]
             for each in networks
             if each.segment.kind == "flat"
             and each.segment.physical_network in self._options.gateway_of

@@ -13,6 +13,12 @@ from onestack.network.drivers.linux.programs import Program
 def remove_all(folder: Path, mark: str) -> None:
     """Remove what a switch with this mark made in this network namespace, and what it was told;
     the agent that made it must not be running."""
+    take_down(folder, mark)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def take_down(folder: Path, mark: str) -> None:
+    """Remove what a switch made; what it was told stays, so that it can be made anew."""
     names = Names(mark)
     for note in folder.glob("*/*/*.process"):
         Program(note.parent, note.stem).stop()
@@ -22,4 +28,5 @@ def remove_all(folder: Path, mark: str) -> None:
         links.remove(*links.named(names.alias))
     masquerade.remove(folder, names.table)
     nft.load(nft.Table(names.table, FAMILIES, ()).gone())
-    shutil.rmtree(folder, ignore_errors=True)
+    for programs in ("dhcp", "routers"):
+        shutil.rmtree(folder / programs, ignore_errors=True)

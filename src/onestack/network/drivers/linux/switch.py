@@ -83,9 +83,11 @@ class LinuxSwitch:
         self._firewall = Firewall(self._names, Numbers(folder / "numbers.json", options.mark))
         self._questions = Questions(options.metadata, self._names)
         self._troubled: set[tuple[Kind, str]] = set()
-        self._resume()
+        self._is_resumed = False
 
     def describe(self) -> SwitchDescription:
+        with self._lock:
+            self._resume()
         return SwitchDescription(
             driver="linux",
             segments=list(networks.SEGMENTS),
@@ -96,19 +98,25 @@ class LinuxSwitch:
     def apply(self, changes: Changes) -> Applied:
         """Make the host as it is told to be; what is right already is left as it is."""
         with self._lock:
+            self._resume()
             return self._home.run(lambda: self._apply(changes))
 
     def inventory(self) -> list[Item]:
         """What is here as it must be: what is in trouble has yet to be applied."""
         with self._lock:
+            self._resume()
             return [each for each in self._store.items()
                     if (each.kind, each.id) not in self._troubled]  # fmt: skip
 
+    def take_down(self) -> None:
+        """Remove everything that has this switch's mark; what it was told stays."""
+        self.close()
+        self._home.run(lambda: removal.take_down(self._folder, self._options.mark))
+
     def remove_all(self) -> None:
         """Remove everything that has this switch's mark, and forget what it was told."""
-        with self._lock:
-            self.close()
-            self._home.run(lambda: removal.remove_all(self._folder, self._options.mark))
+        self.close()
+        self._home.run(lambda: removal.remove_all(self._folder, self._options.mark))
 
     def close(self) -> None:
         """Let go of what this process holds; what was made goes on working."""
@@ -116,13 +124,16 @@ class LinuxSwitch:
 
     def _resume(self) -> None:
         """After a restart, of the agent or of the host, all is as it was before."""
+        if self._is_resumed:
+            return
         kept = Changes(
             networks=self._store.all(NetworkWiring),
             groups=self._store.all(GroupWiring),
             ports=self._store.all(PortWiring),
             routers=self._store.all(RouterWiring),
         )
-        self.apply(kept)
+        self._home.run(lambda: self._apply(kept))
+        self._is_resumed = True
 
     def _apply(self, changes: Changes) -> Applied:
         outcome = Outcome()
@@ -140,7 +151,7 @@ class LinuxSwitch:
                 plan.groups[group.id] = group
             for network in fresh.networks:
                 with outcome.attempt("network", network.id):
-                    plan.bridges[network.id] = self._networks.bridge(network)
+                    plan.bridges[network.id] = self._networks.bridge(links, network)
             # Nothing is on a bridge before the rules that guard it are in force.
             self._firewall.change(plan)
             self._report(plan, outcome)
@@ -222,7 +233,7 @@ class LinuxSwitch:
 
     def _network(self, links: Links, network: NetworkWiring, outcome: Outcome) -> None:
         self._networks.ensure(links, network)
-        bridge = self._networks.bridge(network).name
+        bridge = self._networks.name(network)
         troubles = self._dhcp.ensure(links, network, bridge)
         for each in troubles:
             outcome.trouble("network", network.id, each)
@@ -230,15 +241,14 @@ class LinuxSwitch:
 
     def _port(self, links: Links, port: PortWiring) -> None:
         network = self._there(port.network_id)
-        bridge = self._networks.bridge(network).name
+        bridge = self._networks.name(network)
         links.tap(port.device, self._names.alias, bridge, network.mtu)
 
     def _router(self, links: Links, router: RouterWiring, before: RouterWiring | None) -> None:
         legs = [*router.interfaces, *([router.gateway.interface] if router.gateway else [])]
         joined = {leg.network_id: self._there(leg.network_id) for leg in legs}
         bridges = {
-            name: (self._networks.bridge(network).name, network.mtu)
-            for name, network in joined.items()
+            name: (self._networks.name(network), network.mtu) for name, network in joined.items()
         }
         self._routers.ensure(links, router, before, bridges)
         self._questions.open_router(router)
