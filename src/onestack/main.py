@@ -59,7 +59,8 @@ OFFERS = (
     identity.Offer("compute", "nova", "/compute/v2.1"),
 )
 ROLES = ("api", "worker", "agent")
-PROGRAMS = ("libvirtd", "qemu-system-x86_64", "qemu-img", "nft", "dnsmasq", "tgtd", "tgtadm")
+PROGRAMS = ("libvirtd", "qemu-system-x86_64", "qemu-img", "nft", "dnsmasq", "conntrack",
+            "tgtd", "tgtadm")  # fmt: skip
 REAL_MARK = "run/real"
 CONTROL_NUMBERS = 32768  # that a tgtd can have
 METADATA = "metadata"

@@ -40,6 +40,7 @@ ENGINES: tuple[Engine, ...] = (
     Engine("the hypervisor", "python3-libvirt", f"{SYSTEM_PYTHON}/libvirt.py", NO_SERVERS),
     Engine("the switch", "nftables", "nft", NO_NETWORKS),
     Engine("the switch", "iproute2", "ip", NO_NETWORKS),
+    Engine("the switch", "conntrack", "conntrack", NO_NETWORKS),
     Engine("the switch", "dnsmasq-base", "dnsmasq", NO_NETWORKS),
     Engine("block storage", "tgt", "tgtd", NO_VOLUMES),
     Engine("the tiny guest", "busybox-static", "busybox", NO_GUEST),

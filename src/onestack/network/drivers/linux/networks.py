@@ -3,7 +3,6 @@
 import ipaddress
 from collections.abc import Iterable, Mapping
 
-from onestack.core import shell
 from onestack.network.drivers.linux.firewall import Bridge
 from onestack.network.drivers.linux.links import Links, set_sysctl
 from onestack.network.drivers.linux.names import Names
@@ -95,8 +94,3 @@ class Networks:
             if each.segment.kind == "flat"
             and each.segment.physical_network in self._options.gateway_of
         }
-
-
-def missing_programs() -> list[str]:
-    """The programs that this driver runs and this host does not have."""
-    return [each for each in ("nft", "dnsmasq", "conntrack") if shell.find(each) is None]
