@@ -88,7 +88,9 @@ def run() -> int:
     log.configure("error")
     with built() as cloud:
         each_ms = report(cloud, arguments.hosts)
+        again_ms = report(cloud, arguments.hosts)  # they are alive for a minute
         lines = [{"name": "host_enrolled", "count": arguments.hosts, "mean_ms": round(each_ms, 3)}]
+        lines += [{"name": "host_seen", "count": arguments.hosts, "mean_ms": round(again_ms, 3)}]
         times = [place(cloud, f"server-{n}") for n in range(arguments.servers)]
     half = len(times) // 2
     lines += [

@@ -15,6 +15,7 @@ from onestack.compute.scheduler import RequestSpec
 from onestack.core.db import Database
 from tests.cloud import Local
 from tests.compute import actors
+from tests.compute.clients import Client
 from tests.conftest import Clouds
 from tests.settle import settle
 
@@ -140,6 +141,58 @@ def test_a_decision_is_explained_to_whom_it_concerns(local: Local) -> None:
     assert "hosts" not in shown or shown["hosts"] == {}
     stranger.get("/onestack/explain/huge", status=404)
     admin.get("/onestack/explain/nothing", status=404)
+
+
+def test_servers_of_a_group_stay_apart(local: Local) -> None:
+    client = Client(local)
+    group = {"server_group": {"name": "apart", "policy": "anti-affinity"}}
+    group_id = client.member.post("/os-server-groups", group)["server_group"]["id"]
+    hints = {"group": group_id}
+    servers = [client.built(hints=hints) for _ in range(3)]
+    assert len({each["hostId"] for each in servers}) == 3
+    members = client.member.get(f"/os-server-groups/{group_id}")["server_group"]["members"]
+    assert set(members) == {each["id"] for each in servers}
+    fourth = client.create(hints=hints)
+    settle(local)
+    shown = client.show(fourth)
+    assert shown["status"] == "ERROR"
+    assert "No valid host was found" in shown["fault"]["message"]
+    (told,) = client.member.get(f"/onestack/explain/{fourth['id']}")["decisions"]
+    assert told["refused"] == {"ServerGroupAntiAffinityFilter": 3}
+    near = {"server_group": {"name": "near", "policy": "affinity"}}
+    near_id = client.member.post("/os-server-groups", near)["server_group"]["id"]
+    together = [client.built(hints={"group": near_id}) for _ in range(3)]
+    assert len({each["hostId"] for each in together}) == 1
+    away = client.built(hints={"different_host": [together[0]["id"]]})
+    assert away["hostId"] != together[0]["hostId"]
+    beside = client.built(hints={"same_host": away["id"]})
+    assert beside["hostId"] == away["hostId"]
+
+
+def test_a_host_with_servers_is_not_forgotten(local: Local) -> None:
+    client = Client(local)
+    server = client.built()
+    host = client.show(server, client.admin)["OS-EXT-SRV-ATTR:host"]
+    service = client.admin.get(f"/os-services?host={host}")["services"][0]
+    client.admin.delete(f"/os-services/{service['id']}", status=409)
+    found = client.admin.get(f"/os-hypervisors?hypervisor_hostname_pattern={host}&with_servers=1")
+    by_name = {each["hypervisor_hostname"]: each for each in found["hypervisors"]}
+    assert [each["uuid"] for each in by_name[host]["servers"]] == [server["id"]]
+
+
+def test_servers_stay_in_the_zone_that_they_were_asked_to_be_in(local: Local) -> None:
+    client = Client(local)
+    zone = {"aggregate": {"name": "zone", "availability_zone": "zone"}}
+    path = f"/os-aggregates/{client.admin.post('/os-aggregates', zone)['aggregate']['id']}"
+    client.admin.post(f"{path}/action", {"add_host": {"host": "h"}})
+    server = client.built(availability_zone="zone")
+    assert server["OS-EXT-AZ:availability_zone"] == "zone"
+    client.admin.post(f"{path}/action", {"remove_host": {"host": "h"}}, status=409)
+    renamed = {"aggregate": {"availability_zone": "other"}}
+    client.admin.put(path, renamed, status=409)
+    client.delete(server)
+    client.admin.put(path, renamed)
+    client.admin.post(f"{path}/action", {"remove_host": {"host": "h"}})
 
 
 def ask(

@@ -2,6 +2,7 @@
 
 from tests.cloud import Local
 from tests.compute import actors
+from tests.compute.clients import Client
 from tests.conftest import Clouds
 
 ALL = {
@@ -122,3 +123,50 @@ def test_key_pairs_are_limited(another: Clouds) -> None:
     body = {"keypair": {"name": "x", "public_key": "ssh-ed25519 AAAA"}}
     message = actors.demo(local).message("POST", "/os-keypairs", 403, body)
     assert message == "Quota exceeded, too many key pairs."
+
+
+def limit(client: Client, query: str = "", **limits: int) -> None:
+    path = f"/os-quota-sets/{client.member.project}{query}"
+    client.admin.put(path, {"quota_set": limits})
+
+
+def test_servers_are_limited(local: Local) -> None:
+    client = Client(local)
+    limit(client, instances=1, ram=200)
+    client.built()
+    detail = client.member.get(f"/os-quota-sets/{client.member.project}/detail")["quota_set"]
+    used = {name: detail[name]["in_use"] for name in ("instances", "cores", "ram")}
+    assert used == {"instances": 1, "cores": 1, "ram": 128}
+    absolute = client.member.get("/limits")["limits"]["absolute"]
+    assert (absolute["totalInstancesUsed"], absolute["totalRAMUsed"]) == (1, 128)
+    message = client.refused(403)
+    assert message.startswith("Quota exceeded for instances")
+    assert "Requested 1, but already used 1 of 1 instances" in message
+    limit(client, instances=-1)
+    assert client.refused(403).startswith("Quota exceeded for ram")
+    limit(client, ram=-1, cores=1)
+    assert client.refused(403).startswith("Quota exceeded for cores")
+    limit(client, cores=2)
+    client.built()
+    client.admin.put(
+        f"/os-quota-sets/{client.member.project}", {"quota_set": {"instances": 1}}, status=400
+    )
+
+
+def test_a_user_is_limited_within_a_project(local: Local) -> None:
+    client = Client(local)
+    user_id = client.built()["user_id"]
+    limit(client, f"?user_id={user_id}", instances=1)
+    assert client.refused(403).startswith("Quota exceeded for instances")
+    limit(client, f"?user_id={user_id}", instances=2)
+    client.built()
+
+
+def test_a_private_flavor_is_of_no_use_to_strangers(local: Local) -> None:
+    client = Client(local)
+    body = {"name": "hidden", "ram": 64, "vcpus": 1, "disk": 1, "os-flavor-access:is_public": False}
+    flavor = client.admin.post("/flavors", {"flavor": body})["flavor"]["id"]
+    assert "could not be found" in client.refused(400, flavorRef=flavor)
+    access = {"addTenantAccess": {"tenant": client.member.project}}
+    client.admin.post(f"/flavors/{flavor}/action", access)
+    client.built(flavorRef=flavor)

@@ -15,6 +15,7 @@ from onestack.compute import (
     server_groups,
     services,
     upkeep,
+    usage,
     versions,
 )
 from onestack.compute.consoles import proxy
@@ -61,6 +62,7 @@ SERVICE = Service(
         quota_sets.api,
         quota_classes.api,
         limits.api,
+        usage.api,
         explain.api,
         *contents.NOUNS,
         *actions.NOUNS,

@@ -88,7 +88,7 @@ class InOtherZone(Conflict):
 class ZoneInUse(Conflict):
     message = (
         "Cannot {verb} aggregate {aggregate_id}. Reason: One or more hosts contain instances in "
-        "this zone."
+        "this zone"
     )
 
 
@@ -133,7 +133,7 @@ class AggregateView(Shape):
     metadata: dict[str, str] | UnsetType = UNSET
 
 
-_SERVERS = table("servers", column("host"), column("availability_zone"))
+_SERVERS = table("servers", column("host"), column("pinned_zone"))
 
 
 @api.get("/v2.1/os-aggregates", rules.rule("os-aggregates:index"), key="aggregates")
@@ -211,6 +211,7 @@ def add_host(ctx: Context, aggregate_id: str, body: HostBody) -> AggregateView:
     zone = record.properties.get(ZONE)
     if zone is not None:
         _check_zone(ctx.session, record, zone, [body.host], "add host to")
+        _check_pinned(ctx.session, record, zone, [body.host], "add host to")
     ctx.session.add(AggregateHostRecord(aggregate_id=record.id, host=body.host))
     record.updated_at = clock.now()
     _changed(ctx, "addhost", record)
@@ -231,7 +232,7 @@ def remove_host(ctx: Context, aggregate_id: str, body: HostBody) -> AggregateVie
     if member is None:
         raise HostAbsent(aggregate_id=record.id, host=body.host)
     if ZONE in record.properties:
-        _check_empty(ctx.session, record, [body.host], "remove host from")
+        _check_pinned(ctx.session, record, nodes.DEFAULT_ZONE, [body.host], "remove host from")
     ctx.session.delete(member)
     record.updated_at = clock.now()
     _changed(ctx, "removehost", record)
@@ -293,7 +294,8 @@ def _say(
         hosts = hosts_of(session, record.id)
         if said[ZONE] is not None:
             _check_zone(session, record, str(said[ZONE]), hosts, verb)
-        _check_empty(session, record, hosts, verb)
+        zone = str(said[ZONE] or nodes.DEFAULT_ZONE)
+        _check_pinned(session, record, zone, hosts, verb)
     changed = {**record.properties, **said}
     record.properties = {name: value for name, value in changed.items() if value is not None}
 
@@ -312,10 +314,14 @@ def _check_zone(
         raise InOtherZone(verb=verb, aggregate_id=record.id, zones=sorted(others))
 
 
-def _check_empty(session: Session, record: AggregateRecord, hosts: list[str], verb: str) -> None:
-    """Refuse to move servers from one zone to another."""
-    found = session.scalar(select(_SERVERS.c.host).where(_SERVERS.c.host.in_(hosts)).limit(1))
-    if found is not None:
+def _check_pinned(
+    session: Session, record: AggregateRecord, zone: str, hosts: list[str], verb: str
+) -> None:
+    """Refuse to move servers out of the zone that they were asked to be in."""
+    pinned = select(_SERVERS.c.host).where(
+        _SERVERS.c.host.in_(hosts), _SERVERS.c.pinned_zone.not_in((zone,))
+    )
+    if session.scalar(pinned.limit(1)) is not None:
         raise ZoneInUse(verb=verb, aggregate_id=record.id)
 
 
