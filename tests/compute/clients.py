@@ -59,3 +59,30 @@ class Client:
 
     def act(self, server: Any, name: str, value: Any = None) -> Answer:
         return self.member.ask("POST", f"/servers/{server['id']}/action", {name: value})
+
+
+class Networked(Client):
+    """The same, with a network of the project's own."""
+
+    def __init__(self, local: Local, version: str = "2.104") -> None:
+        super().__init__(local, version)
+        made = self.neutron("POST", "/networks", {"network": {"name": "private"}}, 201)
+        self.network = made["network"]["id"]
+        subnet = {"network_id": self.network, "ip_version": 4, "cidr": "10.1.0.0/24"}
+        self.subnet = self.neutron("POST", "/subnets", {"subnet": subnet}, 201)["subnet"]["id"]
+
+    def neutron(self, method: str, path: str, body: Any = None, status: int = 200) -> Any:
+        """Ask the network service."""
+        answer = self.local.ask(method, f"/network/v2.0{path}", body, self.member.token)
+        assert answer.status == status, answer
+        return answer.body if answer.content else None
+
+    def port(self, **more: Any) -> Any:
+        """A new port on the network."""
+        body = {"port": {"network_id": self.network, **more}}
+        return self.neutron("POST", "/ports", body, 201)["port"]
+
+    def ports(self, server: Any) -> list[Any]:
+        """The ports that a server has, as the network service has it."""
+        found: list[Any] = self.neutron("GET", f"/ports?device_id={server['id']}")["ports"]
+        return found

@@ -2,8 +2,10 @@
 
 from sqlalchemy.orm import Session
 
+from onestack import network
 from onestack.compute import nodes
 from onestack.compute.hosts import Hosts
+from onestack.compute.servers import networking
 from onestack.compute.settings import ComputeSettings
 from onestack.core.agents import AgentRecord
 from onestack.core.context import Cloud
@@ -12,7 +14,8 @@ from onestack.placement import Snapshot
 
 
 def wire(cloud: Cloud) -> None:
-    """Give the cloud what the compute service keeps in memory."""
+    """Give the cloud what the compute service keeps in memory, and hear of ports."""
+    network.on_wired(networking.wired)
     hosts = Hosts(cloud.get(Database), cloud.get(Snapshot), cloud.get(ComputeSettings))
     cloud.put(hosts)
 

@@ -8,7 +8,6 @@ from onestack.compute.hypervisor import Guest, Hypervisor
 from onestack.compute.servers import faults, instance_actions, networking
 from onestack.compute.servers.config_drive import Secrets
 from onestack.compute.servers.connector import connector_of
-from onestack.compute.servers.networking import WantedPort
 from onestack.compute.servers.notifications import described
 from onestack.compute.servers.record import BlockDeviceRecord, ServerRecord, disks_of, touch
 from onestack.compute.servers.spec import spec_of
@@ -29,7 +28,6 @@ class Build(Flow[ServerRecord]):
     event = "compute.instance.create"
     tries_max = 3
 
-    ports: list[WantedPort] | str = "none"
     host: str | None = None
     is_host_forced: bool = False
     is_admin: bool = False
@@ -53,20 +51,14 @@ class Build(Flow[ServerRecord]):
             return self.unplaceable
         server.host, server.availability_zone = placed[0].host, placed[0].zone
         touch(server)
-        if self.ports and self.ports != "none":
-            return self.network
-        return self._after_network()
+        if networking.bind(self.session, server):
+            self.wiring_since = clock.now().timestamp()
+        return self.map_block_devices if self._has_volumes() else self._before_spawn()
 
     @step(shows="scheduling")
     def unplaceable(self) -> Next:
         """Fail, now that the decision is kept."""
         raise placing.refusal(self.session, self.subject.id)
-
-    @step(shows="networking")
-    def network(self) -> Next:
-        networking.add_ports(self.session, self.subject, self.ports, self.is_admin)
-        self.wiring_since = clock.now().timestamp()
-        return self._after_network()
 
     @step(shows="block_device_mapping")
     def map_block_devices(self) -> Next:
@@ -142,9 +134,6 @@ class Build(Flow[ServerRecord]):
 
     def describe(self) -> dict[str, Any]:
         return described(self.subject)
-
-    def _after_network(self) -> Next:
-        return self.map_block_devices if self._has_volumes() else self._before_spawn()
 
     def _before_spawn(self) -> Next:
         is_waiting = self.wiring_since is not None

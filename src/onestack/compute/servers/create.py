@@ -22,7 +22,6 @@ from onestack.compute.rules import is_admin
 from onestack.compute.servers import disks, instance_actions, networking, sources, zones
 from onestack.compute.servers.build import Build
 from onestack.compute.servers.disks import Disk
-from onestack.compute.servers.networking import WantedPort
 from onestack.compute.servers.record import BlockDeviceRecord, ServerRecord, ServerTagRecord
 from onestack.compute.servers.wanted import NewServer, NewServerBody, NewServerView
 from onestack.compute.servers.zones import Whereabouts
@@ -30,10 +29,11 @@ from onestack.compute.style import links
 from onestack.core import clock
 from onestack.core.api import Operations, Reply
 from onestack.core.context import Context
-from onestack.core.errors import BadRequest, Forbidden
+from onestack.core.errors import BadRequest, Forbidden, NotFound
 from onestack.core.sequence import draw
 from onestack.core.shapes import UNSET, Shape, UnsetType
 from onestack.image import Image
+from onestack.network import Requested
 
 api = Operations("servers")
 
@@ -87,7 +87,7 @@ class Order:
     image: Image | None
     image_properties: dict[str, str]
     disks: list[Disk]
-    ports: list[WantedPort] | str
+    ports: list[Requested]
     where: Whereabouts
     hints: dict[str, Any]
     group_id: str | None
@@ -200,13 +200,12 @@ def _counts(wanted: NewServer) -> tuple[int, int]:
     return least, most
 
 
-def _ports(ctx: Context, wanted: NewServer, count: int) -> list[WantedPort] | str:
-    """The ports that each server shall have: taken, to be made, or (`auto`, `none`) a word."""
+def _ports(ctx: Context, wanted: NewServer, count: int) -> list[Requested]:
+    """The ports that each server shall have."""
     asked = wanted.networks if ctx.version >= (2, 37) else wanted.few_networks
     if isinstance(asked, list) and asked:
         rules.allow_own(ctx, rule=ATTACH_NETWORK)
-    named = [each.name for each in wanted.security_groups or ()]
-    return networking.wanted(ctx, asked, named, count)
+    return networking.planned(ctx, asked, count)
 
 
 def _group(ctx: Context, hints: dict[str, Any]) -> str | None:
@@ -287,8 +286,18 @@ def _enter(ctx: Context, order: Order) -> list[ServerRecord]:
         )
     if order.group_id is not None:
         server_groups.join(ctx.session, order.group_id, ids)
+    if order.ports:
+        _claim_ports(ctx, order, servers)
     instance_actions.begin_all(ctx.session, servers, "create", ctx.caller)
     return servers
+
+
+def _claim_ports(ctx: Context, order: Order, servers: list[ServerRecord]) -> None:
+    for server in servers:
+        try:
+            networking.claim(ctx.session, server, order.ports, server.security_groups)
+        except NotFound as error:
+            raise BadRequest(error.text) from None
 
 
 def _server(ctx: Context, order: Order, server_id: str, at: int, number: int) -> ServerRecord:
@@ -352,7 +361,7 @@ def _add_disks(ctx: Context, order: Order, ids: Sequence[str]) -> None:
 def _begin(ctx: Context, order: Order, server: ServerRecord) -> None:
     """Start the server's building."""
     Build.start(
-        ctx.session, server, ports=order.ports, host=order.where.host,
+        ctx.session, server, host=order.where.host,
         is_host_forced=order.where.is_forced, is_admin=is_admin(ctx),
         password=order.password if server.has_config_drive else "",
         files={each.path: each.contents for each in order.wanted.personality},

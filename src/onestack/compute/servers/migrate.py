@@ -146,7 +146,7 @@ class MigrateLive(Flow[ServerRecord]):
         server, migration = self.subject, self._migration()
         server.host = self.destination
         touch(server)
-        networking.add_ports(self.session, server, [], False)
+        networking.bind(self.session, server)
         migrations.let_go(self.session, migration)
         set_status(migration, "post-migrating")
         return Ask(
@@ -191,7 +191,7 @@ class MigrateLive(Flow[ServerRecord]):
 
     @step(shows="migrating")
     def restore(self) -> Next:
-        networking.add_ports(self.session, self.subject, [], False)
+        networking.bind(self.session, self.subject)
         migrations.give_back(self.session, self.subject, self._migration())
         set_status(self._migration(), "error")
         self.is_back = True
@@ -203,7 +203,7 @@ class MigrateLive(Flow[ServerRecord]):
 
     def failed(self, failure: Failure) -> None:
         if not self.is_back:
-            networking.add_ports(self.session, self.subject, [], False)
+            networking.bind(self.session, self.subject)
             migrations.give_back(self.session, self.subject, self._migration())
             set_status(self._migration(), "error")
         action.give_up(self, failure)

@@ -77,7 +77,7 @@ class Arrive(Flow[ServerRecord]):
 
     @step()
     def bind(self) -> Next:
-        networking.add_ports(self.session, self.subject, [], False)
+        networking.bind(self.session, self.subject)
         for disk in _volumes(self.session, self.subject):
             disk.is_attached = False
         self.wiring_since = clock.now().timestamp()

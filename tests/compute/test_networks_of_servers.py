@@ -1,0 +1,105 @@
+"""Servers on networks: ports that are made for them, ports that they take, and what is shown."""
+
+import pytest
+
+from tests.cloud import Local
+from tests.compute.clients import Networked
+from tests.settle import settle
+
+
+@pytest.fixture
+def client(local: Local) -> Networked:
+    return Networked(local)
+
+
+def test_a_server_gets_a_port(client: Networked) -> None:
+    server = client.built(networks=[{"uuid": client.network, "tag": "front"}])
+    (port,) = client.ports(server)
+    assert (port["status"], port["device_owner"]) == ("ACTIVE", "compute:nova")
+    (address,) = server["addresses"]["private"]
+    assert address["addr"] == port["fixed_ips"][0]["ip_address"]
+    assert address["OS-EXT-IPS-MAC:mac_addr"] == port["mac_address"]
+    assert (address["version"], address["OS-EXT-IPS:type"]) == (4, "fixed")
+    assert server["security_groups"] == [{"name": "default"}]
+    ips = client.member.get(f"/servers/{server['id']}/ips")["addresses"]
+    assert ips == {"private": [{"addr": address["addr"], "version": 4}]}
+    assert client.member.get(f"/servers/{server['id']}/ips/private") == ips
+    assert client.member.ask("GET", f"/servers/{server['id']}/ips/other").status == 404
+    client.delete(server)
+    assert client.ports(server) == []
+
+
+def test_the_only_network_is_taken_when_none_is_named(client: Networked) -> None:
+    assert client.built(networks="auto")["addresses"].keys() == {"private"}
+    old = client.member.at("2.1")
+    made = client.create(old)
+    settle(client.local)
+    assert client.show(made, old)["addresses"].keys() == {"private"}
+
+
+def test_no_network_at_all(client: Networked) -> None:
+    assert client.built(networks="none")["addresses"] == {}
+
+
+def test_a_port_of_the_users_own_survives_the_server(client: Networked) -> None:
+    port = client.port()
+    server = client.built(networks=[{"port": port["id"]}])
+    assert [each["id"] for each in client.ports(server)] == [port["id"]]
+    refusal = client.refused(409, networks=[{"port": port["id"]}])
+    assert "still in use" in refusal
+    client.delete(server)
+    after = client.neutron("GET", f"/ports/{port['id']}")["port"]
+    assert (after["device_id"], after["status"]) == ("", "DOWN")
+
+
+def test_an_address_is_chosen(client: Networked) -> None:
+    server = client.built(networks=[{"uuid": client.network, "fixed_ip": "10.1.0.77"}])
+    assert server["addresses"]["private"][0]["addr"] == "10.1.0.77"
+    listed = client.member.get("/servers?ip=10.1.0.77")["servers"]
+    assert [each["id"] for each in listed] == [server["id"]]
+    assert client.member.get("/servers?ip=10.1.0.78")["servers"] == []
+
+
+def test_networks_that_there_are_not(client: Networked) -> None:
+    unknown = "00000000-0000-4000-8000-000000000000"
+    assert "could not be found" in client.refused(networks=[{"uuid": unknown}])
+    assert "could not be found" in client.refused(networks=[{"port": unknown}])
+    client.refused(networks=[{"uuid": "no uuid"}])
+    client.refused(networks=[{}])
+    client.refused(networks="any")
+    client.refused(networks=[{"uuid": client.network}], security_groups=[{"name": "unknown"}])
+    client.refused(networks=[{"port": client.port()["id"]}], min_count=2)
+    client.neutron("POST", "/networks", {"network": {"name": "second"}}, 201)
+    assert "Multiple possible networks" in client.refused(409, networks="auto")
+
+
+def test_interfaces_come_and_go(client: Networked) -> None:
+    server = client.built(networks=[{"uuid": client.network}])
+    path = f"/servers/{server['id']}/os-interface"
+    made = client.member.post(path, {"interfaceAttachment": {"net_id": client.network}})
+    port_id = made["interfaceAttachment"]["port_id"]
+    settle(client.local)
+    shown = client.member.get(f"{path}/{port_id}")["interfaceAttachment"]
+    assert (shown["port_state"], shown["net_id"]) == ("ACTIVE", client.network)
+    assert len(client.member.get(path)["interfaceAttachments"]) == 2
+    assert len(client.ports(server)) == 2
+    client.member.delete(f"{path}/{port_id}", 202)
+    settle(client.local)
+    assert len(client.member.get(path)["interfaceAttachments"]) == 1
+    assert client.member.ask("DELETE", f"{path}/{port_id}").status == 404
+    own = client.port()["id"]
+    client.member.post(path, {"interfaceAttachment": {"port_id": own, "tag": "t"}})
+    settle(client.local)
+    assert client.member.get(f"{path}/{own}")["interfaceAttachment"]["tag"] == "t"
+
+
+def test_interfaces_that_cannot_be(client: Networked) -> None:
+    server = client.built(networks="none")
+    path = f"/servers/{server['id']}/os-interface"
+    both = {"net_id": client.network, "port_id": client.port()["id"]}
+    client.member.post(path, {"interfaceAttachment": both}, 400)
+    unknown = "00000000-0000-4000-8000-000000000000"
+    client.member.post(path, {"interfaceAttachment": {"port_id": unknown}}, 404)
+    address = {"fixed_ips": [{"ip_address": "10.1.0.9"}]}
+    client.member.post(path, {"interfaceAttachment": address}, 400)
+    client.member.delete(f"{path}/{unknown}", 404)
