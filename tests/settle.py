@@ -11,8 +11,8 @@ def settle(local: Local) -> int:
     """Run every flow that is due; how many steps that were."""
     if "serving" not in local.environ:
         local.environ = {**local.environ, "serving": "yes"}
-        bus, agent = local.cloud.get(Bus), local.cloud.get(Agent)
+        bus = local.cloud.get(Bus)
         bus.serve(agents.ROSTER_ADDRESS, local.cloud.get(agents.Registry), agents.Roster)
-        agent.serve()
-        agent.report()
+        local.cloud.get(Agent).serve()
+    local.cloud.get(Agent).report()  # again and again, or they would be taken for dead
     return local.cloud.get(Engine).run_until_idle()
