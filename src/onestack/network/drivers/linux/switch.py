@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pyroute2.netlink.exceptions import NetlinkError
 
-from onestack.core import log
+from onestack.core import clock, log
 from onestack.core.shell import CommandFailed
 from onestack.network.drivers.linux import masquerade, namespaces, networks, removal
 from onestack.network.drivers.linux.dhcp import DhcpServers
@@ -30,8 +30,10 @@ from onestack.network.switch import (
     RouterWiring,
     SwitchDescription,
     Trouble,
+    Wiring,
 )
 
+LATE_S = 300.0
 FEW = 20  # for more, all devices are asked for at once
 FAILURES = (OSError, ValueError, OverflowError, NetlinkError, NoSuchDevice, CommandFailed)
 
@@ -46,6 +48,7 @@ class Outcome:
     def __init__(self) -> None:
         self.wanted: list[Item] = []
         self.troubles: dict[tuple[Kind, str], str] = {}
+        self.late: set[tuple[Kind, str]] = set()
 
     @contextlib.contextmanager
     def attempt(self, kind: Kind, *names: str) -> Iterator[None]:
@@ -82,6 +85,7 @@ class LinuxSwitch:
         self._routers = Routers(folder / "routers", self._names)
         self._firewall = Firewall(self._names, Numbers(folder / "numbers.json", options.mark))
         self._questions = Questions(options.metadata, self._names)
+        self._heard: dict[tuple[Kind, str], tuple[int, float]] = {}  # revisions, and when they came
         self._troubled: set[tuple[Kind, str]] = set()
         self._is_resumed = False
 
@@ -133,6 +137,7 @@ class LinuxSwitch:
             routers=self._store.all(RouterWiring),
         )
         self._home.run(lambda: self._apply(kept))
+        self._heard.clear()
         self._is_resumed = True
 
     def _apply(self, changes: Changes) -> Applied:
@@ -167,30 +172,38 @@ class LinuxSwitch:
             if self._options.is_masquerading and fresh.networks:
                 gateways = self._networks.gateways(self._store.all(NetworkWiring))
                 masquerade.ensure(self._folder, self._names.table, gateways, self._names.bridges)
-        self._troubled -= {(each.kind, each.id) for each in outcome.wanted}
-        self._troubled |= outcome.troubles.keys()
+        touched = {(each.kind, each.id) for each in outcome.wanted} - outcome.late
+        self._troubled -= touched
+        self._troubled |= touched & outcome.troubles.keys()
         return outcome.applied()
 
     def _noted(self, changes: Changes, outcome: Outcome) -> Changes:
         """Keep what is newer than what was known: should we end here, it is carried out later."""
         return Changes(
-            networks=self._newer("network", NetworkWiring, changes.networks, outcome),
-            groups=self._newer("group", GroupWiring, changes.groups, outcome),
-            ports=self._newer("port", PortWiring, changes.ports, outcome),
-            routers=self._newer("router", RouterWiring, changes.routers, outcome),
+            networks=self._newer("network", changes.networks, outcome),
+            groups=self._newer("group", changes.groups, outcome),
+            ports=self._newer("port", changes.ports, outcome),
+            routers=self._newer("router", changes.routers, outcome),
         )
 
-    def _newer(self, kind: Kind, shape: type[W], wirings: Sequence[W], outcome: Outcome) -> list[W]:
+    def _newer(self, kind: Kind, wirings: Sequence[W], outcome: Outcome) -> list[W]:
         found = []
         for wiring in wirings:
-            known = self._store.find(shape, wiring.id)
-            if known is not None and known.revision > wiring.revision:
-                outcome.wanted.append(Item(kind, wiring.id, known.revision))
-                continue
             outcome.wanted.append(Item(kind, wiring.id, wiring.revision))
+            if self._is_late(kind, wiring):
+                outcome.late.add((kind, wiring.id))
+                outcome.trouble(kind, wiring.id, "a newer wiring came before this one")
+                continue
             self._store.put(kind, wiring)
+            self._heard[kind, wiring.id] = wiring.revision, clock.monotonic()
             found.append(wiring)
         return found
+
+    def _is_late(self, kind: Kind, wiring: Wiring) -> bool:
+        """Whether a message comes after one that was sent later. Only for as long as messages are
+        under way: after that, who counts from one again is right, as when its database was lost."""
+        revision, heard_at = self._heard.get((kind, wiring.id), (0, 0.0))
+        return revision > wiring.revision and clock.monotonic() - heard_at < LATE_S
 
     def _take_away(self, links: Links, gone: Sequence[Item], plan: Plan, outcome: Outcome) -> None:
         """Remove what must be here no more: routers and ports, and then what they were on."""
@@ -213,6 +226,7 @@ class LinuxSwitch:
         for item in gone:
             if (item.kind, item.id) not in outcome.troubles:
                 self._store.forget(item.kind, item.id)
+                self._heard.pop((item.kind, item.id), None)
 
     def _remove_network(self, links: Links, name: str) -> None:
         network = self._store.find(NetworkWiring, name)
