@@ -2,6 +2,7 @@
 
 from tests.simulator.scenario import Scenario
 from tests.simulator.scenarios.power import ForgetConsoleTokens, Pause, Stop, Unpause
+from tests.simulator.scenarios.routing import MoveRouters
 from tests.simulator.scenarios.toy import (
     Build,
     BuildElsewhere,
@@ -24,5 +25,6 @@ SCENARIOS: list[Scenario] = [
     ForgetEvents(), EndMemberships(), ForgetRevocations(), RotateKeys(), ClearStoreAway(),
     ForgetDecisions(),
     Pause(), Unpause(), Stop(), ForgetConsoleTokens(),
+    MoveRouters(),
     *VOLUME,
 ]  # fmt: skip

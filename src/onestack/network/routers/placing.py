@@ -69,7 +69,7 @@ def _move(session: Session, routers: Select[RouterRecord]) -> None:
         _bind_legs(session, router)
         change.ring(session, {left, router.host})
         payload = {"id": router.id, "from": left, "host": router.host}
-        event.emit(session, "router.move.end", payload, router.project_id, router.id)
+        event.emit(session, "router.move", payload, router.project_id, router.id)
 
 
 def _bind_legs(session: Session, router: RouterRecord) -> None:

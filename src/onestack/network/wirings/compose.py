@@ -76,7 +76,8 @@ def networks(session: Session, host: str, revisions: Revisions) -> list[NetworkW
     """Networks as a host must have them: with its DHCP servers, and the way to other hosts."""
     if not revisions:
         return []
-    records = session.scalars(select(NetworkRecord).where(NetworkRecord.id.in_(revisions)))
+    wanted = select(NetworkRecord).where(NetworkRecord.id.in_(revisions))
+    records = session.scalars(wanted).all()  # a cursor left open would outlive its transaction
     by_network = subnets(session, revisions)
     peers = _peers(session, host, revisions)
     servers = _dhcp(session, host, revisions, by_network)
