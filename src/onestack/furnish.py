@@ -25,15 +25,10 @@ MARK = "run/furnished"  # there when this start has made what it could
 
 @dataclass(frozen=True)
 class Guest:
-    """The files of the tiny guest: its kernel, its first file system and its disk."""
+    """The tiny guest: a disk that boots, and whom one signs in as."""
 
-    kernel: Path
-    ramdisk: Path
     disk: Path
-
-    @property
-    def is_there(self) -> bool:
-        return all(each.is_file() for each in (self.kernel, self.ramdisk, self.disk))
+    user: str
 
 
 class Furnisher:
@@ -85,20 +80,12 @@ class Furnisher:
 
     async def _image(self) -> None:
         """An image that boots in seconds and small memory; without a guest, an empty disk."""
-        if not self._guest.is_there:
+        if not self._guest.disk.is_file():
             await self._uploaded({"name": "tiny", "disk_format": "raw"}, bytes(1 << 20))
             return
-        kernel = await self._uploaded(
-            {"name": "tiny-kernel", "disk_format": "aki", "container_format": "aki"},
-            self._guest.kernel.read_bytes(),
-        )
-        ramdisk = await self._uploaded(
-            {"name": "tiny-ramdisk", "disk_format": "ari", "container_format": "ari"},
-            self._guest.ramdisk.read_bytes(),
-        )
         wanted = {
             "name": "tiny", "disk_format": "qcow2", "min_ram": 96, "min_disk": 1,
-            "kernel_id": kernel, "ramdisk_id": ramdisk,
+            "os_admin_user": self._guest.user,
         }  # fmt: skip
         await self._uploaded(wanted, self._guest.disk.read_bytes())
 

@@ -61,6 +61,7 @@ OFFERS = (
 ROLES = ("api", "worker", "agent")
 PROGRAMS = ("libvirtd", "qemu-system-x86_64", "qemu-img", "nft", "dnsmasq", "conntrack",
             "tgtd", "tgtadm")  # fmt: skip
+GUEST_USER = "onestack"
 REAL_MARK = "run/real"
 CONTROL_NUMBERS = 32768  # that a tgtd can have
 METADATA = "metadata"
@@ -288,7 +289,8 @@ def _real(cloud: Cloud, data: Path, control_url: str) -> list[Post]:
     host = settings.host or gethostname()
     mark = sha256(str(data.resolve()).encode()).hexdigest()[:4]
     given = dict(each.split(":", 1) for each in settings.physical_networks)
-    guest = _guest()
+    guest = _guest_folder()
+    parts = Parts(guest / "vmlinuz", guest / "initrd.img")
     switch = LinuxOptions(
         host=host, mark=mark, tunnel_address=settings.tunnel_address,
         physical_networks=given or {"public": f"br-{mark}-public"},
@@ -297,7 +299,7 @@ def _real(cloud: Cloud, data: Path, control_url: str) -> list[Post]:
     )  # fmt: skip
     hypervisor = LibvirtOptions(
         host=host, mark=mark, address=settings.tunnel_address,
-        probe=Parts(guest.kernel, guest.ramdisk) if guest.is_there else None,
+        probe=parts if parts.kernel.is_file() and parts.initrd.is_file() else None,
     )  # fmt: skip
     number = int(mark, 16) % CONTROL_NUMBERS
     files = FileOptions(portal_address=settings.tunnel_address, control_number=number)
@@ -341,10 +343,9 @@ def _images(cloud: Cloud, folder: Path, url: str) -> None:
     image.serve(cloud.get(Bus), store)
 
 
-def _guest() -> Guest:
-    """Where `make up` leaves the tiny guest that it builds."""
-    folder = Path(os.environ.get("ONESTACK_GUEST") or "/var/cache/onestack/guest")
-    return Guest(folder / "vmlinuz", folder / "initrd.img", folder / "disk.qcow2")
+def _guest_folder() -> Path:
+    """Where `up` leaves the tiny guest that it builds."""
+    return Path(os.environ.get("ONESTACK_GUEST") or "/var/cache/onestack/guest")
 
 
 def _ldap(options: Mapping[str, Any]) -> Any:
@@ -405,7 +406,8 @@ async def _serve(cloud: Cloud, server: Any, roles: frozenset[str], data: Path) -
     """Run this process's roles until it is told to stop."""
     tasks = []
     if server is not None:
-        furnisher = Furnisher(server.config.app, data, _guest())
+        guest = Guest(_guest_folder() / "disk.qcow2", GUEST_USER)
+        furnisher = Furnisher(server.config.app, data, guest)
         tasks.append(asyncio.create_task(furnisher.furnish()))
     if "agent" in roles:
         tasks.append(asyncio.create_task(cloud.get(Agent).run()))

@@ -1,5 +1,7 @@
 """Networks, subnets and ports, and what each host must have of them."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -23,8 +25,8 @@ def downgrade() -> None:
         op.drop_table(name)
 
 
-def _standard() -> list[sa.Column[str]]:
-    columns: list[sa.Column[str]] = [
+def _standard() -> list[sa.Column[Any]]:
+    columns: list[sa.Column[Any]] = [
         sa.Column(name, sa.Text, nullable=False)
         for name in ("id", "project_id", "name", "description", "tags")
     ]
