@@ -48,13 +48,14 @@ class GuestImage:
 
 def build(cache: Path = CACHE) -> GuestImage:
     """Have the guest in a folder of `cache`; root is needed, and Debian's PACKAGES."""
-    kernel = _kernel_package()
+    cache.mkdir(parents=True, exist_ok=True)
+    # A newer kernel makes no better guest, and asking for one takes seconds.
+    kernel = max(cache.glob("linux-image-*.deb"), default=None) or _fetched(cache)
     folder = cache / f"guest-{_fingerprint(kernel)}"
     if not folder.exists():
-        cache.mkdir(parents=True, exist_ok=True)
         work = cache / f".building-{clock.new_id()[:8]}"
         try:
-            _build(work, _fetched(kernel, cache))
+            _build(work, kernel)
             (work / "out").rename(folder)
         finally:
             shutil.rmtree(work, ignore_errors=True)
@@ -106,30 +107,30 @@ def _mounted(raw: Path, at: Path) -> Iterator[Path]:
         shell.run(["losetup", "--detach", device], timeout_s=STEP_S)
 
 
-def _kernel_package() -> str:
-    """The package with the newest kernel, such as linux-image-6.1.0-40-cloud-amd64."""
-    said = shell.run(["apt-cache", "depends", KERNEL_PACKAGE], timeout_s=STEP_S).text
-    found = [line.split()[-1] for line in said.splitlines() if "Depends: linux-image-" in line]
-    if not found:
+def _fetched(cache: Path) -> Path:
+    """The package with Debian's newest kernel for clouds."""
+    package = _kernel_package()
+    if package is None:
         shell.run(["apt-get", "-qq", "update"], timeout_s=FETCH_S)
-        said = shell.run(["apt-cache", "depends", KERNEL_PACKAGE], timeout_s=STEP_S).text
-        found = [line.split()[-1] for line in said.splitlines() if "Depends: linux-image-" in line]
-    return shell.value(found[0])
+        package = _kernel_package()
+    if package is None:
+        raise LookupError(f"Debian's lists of packages have no {KERNEL_PACKAGE}")
+    # apt-get downloads into the folder that it is in, and as another user unless told so.
+    words = ["apt-get", "-qq", "-o", "APT::Sandbox::User=root", "download", package]
+    shell.run(["env", f"--chdir={cache}", *words], timeout_s=FETCH_S)
+    return next(cache.glob(f"{package}_*.deb"))
 
 
-def _fetched(package: str, cache: Path) -> Path:
-    kept = next(iter(cache.glob(f"{package}_*.deb")), None)
-    if kept is None:
-        # apt-get downloads into the folder that it is in, and as another user unless told so.
-        words = ["apt-get", "-qq", "-o", "APT::Sandbox::User=root", "download", package]
-        shell.run(["env", f"--chdir={cache}", *words], timeout_s=FETCH_S)
-        kept = next(cache.glob(f"{package}_*.deb"))
-    return kept
+def _kernel_package() -> str | None:
+    """Its name, such as linux-image-6.1.0-40-cloud-amd64; on a fresh machine there may be none."""
+    asked = shell.run(["apt-cache", "depends", KERNEL_PACKAGE], timeout_s=STEP_S, ok_codes=(0, 100))
+    lines = [line for line in asked.text.splitlines() if "Depends: linux-image-" in line]
+    return shell.value(lines[0].split()[-1]) if lines else None
 
 
-def _fingerprint(kernel: str) -> str:
+def _fingerprint(kernel: Path) -> str:
     """What the guest is made of: the kernel, the installed packages, and our own files."""
-    said = hashlib.sha256(kernel.encode())
+    said = hashlib.sha256(kernel.name.encode())
     query = ["dpkg-query", "--show", *PACKAGES[:3]]
     said.update(shell.run(query, timeout_s=STEP_S).stdout)
     own = Path(__file__).parent

@@ -12,15 +12,18 @@ FILES = Path(__file__).parent / "files"
 PROGRAM_S = 20
 
 # Kernel modules in the order of their loading: virtio_ring must come before virtio.
-DISK_MODULES = (
+VIRTIO_MODULES = (
     "virtio_ring", "virtio", "virtio_pci_modern_dev", "virtio_pci_legacy_dev", "virtio_pci",
-    "virtio_blk", "scsi_common", "scsi_mod", "sd_mod", "virtio_scsi",
+    "virtio_blk",
 )  # fmt: skip
+SCSI_MODULES = ("scsi_common", "scsi_mod", "sd_mod", "virtio_scsi")
 NETWORK_MODULES = ("failover", "net_failover", "virtio_net", "virtio-rng")
-OTHER_MODULES = (
-    "virtio_console", "virtio_balloon", "libata", "ata_piix", "button", "evdev", "cdrom", "sr_mod",
-    "isofs", "fat", "vfat", "nls_cp437", "nls_ascii",
+# What nothing waits for; SCSI is there for disks that are plugged in later.
+OTHER_MODULES = ("button", "evdev", "virtio_console", *SCSI_MODULES)
+DRIVE_MODULES = (
+    "libata", "ata_piix", "cdrom", "sr_mod", "isofs", "fat", "vfat", "nls_cp437", "nls_ascii",
 )  # fmt: skip
+INITRD_APPLETS = ("sh", "mount", "umount", "insmod", "usleep", "switch_root")
 FOLDERS = (
     "bin", "sbin", "usr/bin", "usr/sbin", "lib/x86_64-linux-gnu", "lib64", "etc/dropbear", "dev",
     "proc", "sys", "run", "tmp", "mnt", "media", "var/log", "var/lib/cloud", "root/.ssh",
@@ -53,7 +56,9 @@ def initrd_tree(root: Path, modules: Path) -> None:
     for folder in ("bin", "dev", "proc", "sys", "newroot"):
         (root / folder).mkdir()
     shutil.copy(_program("busybox"), root / "bin/busybox")
-    _put_modules(root, modules, disk=DISK_MODULES)
+    for applet in INITRD_APPLETS:
+        (root / "bin" / applet).symlink_to("busybox")
+    _put_modules(root, modules, virtio=VIRTIO_MODULES, scsi=SCSI_MODULES)
 
 
 def disk_tree(root: Path, modules: Path) -> None:
@@ -73,7 +78,10 @@ def disk_tree(root: Path, modules: Path) -> None:
         (home / ".ssh").chmod(0o700)
     (root / "var/run").symlink_to("../run")
     _put_programs(root)
-    _put_modules(root, modules, network=NETWORK_MODULES, rest=OTHER_MODULES)
+    _put_modules(
+        root, modules, network=NETWORK_MODULES, rest=OTHER_MODULES,
+        drive=DRIVE_MODULES,
+    )  # fmt: skip
 
 
 def _put_programs(root: Path) -> None:

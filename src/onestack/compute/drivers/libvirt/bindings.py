@@ -4,6 +4,7 @@ import sys
 from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 # Debian's module fits every Python of its version, but virtual environments do not see it.
@@ -13,13 +14,17 @@ SYSTEM = Path("/usr/lib/python3/dist-packages")
 class _Bindings:
     """Stands for the module; it speaks through its errors, not on the terminal."""
 
-    def __getattr__(self, name: str) -> Any:
-        if find_spec("libvirt") is None:
-            _adopt("libvirtmod", [f"libvirtmod{each}" for each in EXTENSION_SUFFIXES])
-            _adopt("libvirt", ["libvirt.py"])
-        import libvirt as module
+    def __init__(self) -> None:
+        self._lock = Lock()
 
-        module.registerErrorHandler(_say_nothing, None)
+    def __getattr__(self, name: str) -> Any:
+        with self._lock:
+            if find_spec("libvirt") is None:
+                _adopt("libvirtmod", [f"libvirtmod{each}" for each in EXTENSION_SUFFIXES])
+                _adopt("libvirt", ["libvirt.py"])
+            import libvirt as module
+
+            module.registerErrorHandler(_say_nothing, None)
         self.__dict__.update(vars(module))
         return getattr(module, name)
 

@@ -1,5 +1,6 @@
 """A libvirtd of the agent's own: started, adopted and ended by it; its guests outlive both."""
 
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,8 +22,26 @@ DRIVER_FOLDERS = ("/usr/lib/x86_64-linux-gnu/libvirt", "/usr/lib64/libvirt", "/u
 NAMESPACE = ("unshare", "--mount", "--propagation", "slave")
 ENTER = (
     "\n".join(f'mount --bind "$1/{name}" {path}' for name, path in SHADOWED.items())
-    + "\nexec libvirtd --config /etc/libvirt/libvirtd.conf --pid-file /run/libvirt/libvirtd.pid\n"
+    + '\nshift\nexec "$@"\n'
 )
+# A guest's process has nobody who waits for its end but the first process of the machine, and in
+# containers that often waits for none: libvirt then thinks that the guest will not die. So the
+# daemon has a parent that takes in its orphans (PR_SET_CHILD_SUBREAPER), and ends with it.
+PARENT = """\
+import ctypes, os, signal, sys
+prctl = ctypes.CDLL(None).prctl
+prctl(36, 1, 0, 0, 0)
+child = os.fork()
+if child == 0:
+    prctl(1, signal.SIGTERM, 0, 0, 0)
+    os.execvp(sys.argv[1], sys.argv[1:])
+signal.signal(signal.SIGTERM, lambda *_: os.kill(child, signal.SIGTERM))
+while os.wait()[0] != child:
+    pass
+"""
+LIBVIRTD = (
+    "libvirtd", "--config", "/etc/libvirt/libvirtd.conf", "--pid-file", "/run/libvirt/libvirtd.pid",
+)  # fmt: skip
 QEMU_SETTINGS = """\
 security_driver = "none"
 user = "root"
@@ -105,8 +124,9 @@ class Libvirtd:
         for path in made:
             Path(path).mkdir(parents=True, exist_ok=True)
         folder = str(self._layout.folder)
+        parent = (sys.executable, "-I", "-S", "-c", PARENT)
         daemon = shell.spawn(
-            [*NAMESPACE, "sh", "-ec", ENTER, "sh", folder],
+            [*NAMESPACE, "sh", "-ec", ENTER, "sh", folder, *parent, *LIBVIRTD],
             log_path=self._layout.folder / "log/start.log",
             environment={"LIBVIRT_DRIVER_DIR": str(self._drivers())},
         )
