@@ -21,7 +21,7 @@ from onestack.core.config import ConfigError
 from onestack.core.db import Database
 from onestack.placement import Group, Request, Snapshot, Wanted, search
 
-CANDIDATES_MAX = 500  # hosts that are compared for one server: of more, others each time
+CANDIDATES_MAX = 250  # hosts that are compared for one server: of more, others each time
 FRESH_S = 5.0  # how long it may take until a silent host is noticed: they are silent for a minute
 LOAD_FRESH_S = 1.0
 FAILURES_KEPT_S = 600.0

@@ -105,9 +105,8 @@ def show(ctx: Context, project_id: str, query: ShowQuery) -> Reply:
     ctx.allow({"project_id": project_id})
     start, stop = _period(query)
     rows, marker = _rows(ctx.session, start, stop, query, project_id)
-    answer: dict[str, Any] = {
-        "tenant_usage": _summed(rows, start, stop).get(project_id, {}),
-    }
+    found = _summed(rows, start, stop).get(project_id) or _nothing(project_id, start, stop)
+    answer: dict[str, Any] = {"tenant_usage": found}
     if marker is not None:
         address = f"{ctx.request.base_url}{ctx.request.path}"
         period = f"start={start.isoformat()}&end={stop.isoformat()}"
@@ -175,12 +174,7 @@ def _summed(rows: list[Any], start: dt.datetime, stop: dt.datetime) -> dict[str,
     for row in rows:
         total = found.get(row.project_id)
         if total is None:
-            total = found[row.project_id] = UsageView(
-                tenant_id=row.project_id,
-                start=start.isoformat(timespec="microseconds"),
-                stop=stop.isoformat(timespec="microseconds"),
-                server_usages=[],
-            )
+            total = found[row.project_id] = _nothing(row.project_id, start, stop)
         each = _usage(row, start, stop)
         total.total_hours += each.hours
         total.total_vcpus_usage += each.vcpus * each.hours
@@ -189,6 +183,15 @@ def _summed(rows: list[Any], start: dt.datetime, stop: dt.datetime) -> dict[str,
         if total.server_usages is not UNSET:
             total.server_usages.append(each)
     return found
+
+
+def _nothing(project_id: str, start: dt.datetime, stop: dt.datetime) -> UsageView:
+    return UsageView(
+        tenant_id=project_id,
+        start=start.isoformat(timespec="microseconds"),
+        stop=stop.isoformat(timespec="microseconds"),
+        server_usages=[],
+    )
 
 
 def _usage(row: Any, start: dt.datetime, stop: dt.datetime) -> ServerUsage:
