@@ -148,7 +148,7 @@ def test_lists_are_filtered_sorted_and_cut(local: Local) -> None:
 @pytest.mark.parametrize(
     "query",
     [
-        "limit=-1", "limit=x", "sort=nothing", "sort=name:up", "marker=no", "metadata=(((",
+        "limit=-1", "limit=x", "sort=nothing", "sort=name:up", "metadata=(((",
         "metadata=[1]", "bootable=perhaps", "created_at=soon", "unknown=1", "offset=-1",
     ],
 )  # fmt: skip

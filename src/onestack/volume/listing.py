@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Row, Select, and_, func, not_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from onestack.core.context import Context
-from onestack.core.errors import BadRequest
+from onestack.core.errors import BadRequest, NotFound
 from onestack.core.paging import after, sorted_by
 from onestack.core.shapes import UNSET, Meta, Shape, UnsetType
 from onestack.volume import rules
@@ -79,7 +79,7 @@ def find(
         entity: Any = key.class_
         found = ctx.session.get(entity, query.marker)
         if found is None:
-            raise BadRequest(f"marker [{query.marker[:64]}] not found")
+            raise NotFound(f"marker [{query.marker[:64]}] not found")
         statement = statement.where(after(found, order))
     columns = [part for column, descends in order for part in sorted_by(column, descends)]
     statement = statement.order_by(*columns).limit(limit)

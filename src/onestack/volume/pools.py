@@ -8,7 +8,7 @@ from onestack.core import agents
 from onestack.core.api import Operations
 from onestack.core.context import Context
 from onestack.core.errors import NotFound
-from onestack.core.shapes import UNSET, Shape, UnsetType
+from onestack.core.shapes import UNSET, Shape, UnsetType, field
 from onestack.volume import rules
 from onestack.volume.listing import iso
 from onestack.volume.places import KIND, ZONE, places_of, promised_gb, shown_host
@@ -43,9 +43,9 @@ class HostView(Shape):
 
     service: str
     zone: str
-    service_status: str
-    service_state: str
-    last_update: str | None
+    service_status: str = field(name="service-status")
+    service_state: str = field(name="service-state")
+    last_update: str | None = field(name="last-update")
     host_name: str
 
 

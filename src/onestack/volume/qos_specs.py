@@ -3,6 +3,7 @@
 import datetime as dt
 from typing import Annotated, Any, Literal
 
+import msgspec
 from sqlalchemy import select
 from sqlalchemy import update as change
 from sqlalchemy.orm import Mapped, mapped_column
@@ -63,6 +64,12 @@ class SpecsBody(Shape):
     name: Name
     consumer: Literal["front-end", "back-end", "both"] = "back-end"
     specs: Annotated[dict[MetadataKey, Text | int | None], Extras] = {}
+
+
+class CreateBody(Shape):
+    """The body of a creation."""
+
+    qos_specs: dict[str, Any]
 
 
 class SpecsUpdate(Shape):
@@ -134,20 +141,21 @@ def show(ctx: Context, specs_id: str) -> SpecsAnswer:
     return _answer(ctx, _found(ctx, specs_id))
 
 
-@api.post("/v3/qos-specs", _rule("create"), key="qos_specs")
-def create(ctx: Context, body: SpecsBody) -> SpecsView:
+@api.post("/v3/qos-specs", _rule("create"))
+def create(ctx: Context, body: CreateBody) -> SpecsAnswer:
     """Make a set of specs."""
     ctx.allow()
-    name = body.name.strip()
+    given = _read(body.qos_specs)
+    name = given.name.strip()
     taken = select(QosSpecsRecord.id).where(QosSpecsRecord.name == name)
     if ctx.session.scalar(taken) is not None:
         raise SpecsExist(name=name)
     record = QosSpecsRecord(
-        id=new_id(), name=name, consumer=body.consumer, specs=_texts(body.specs),
+        id=new_id(), name=name, consumer=given.consumer, specs=_texts(given.specs),
         created_at=clock.now(),
     )  # fmt: skip
     ctx.session.add(record)
-    return _view(record)
+    return _answer(ctx, record)
 
 
 @api.put(PATH, _rule("update"), key="qos_specs")
@@ -238,6 +246,16 @@ def _type(ctx: Context, type_id: str) -> VolumeTypeRecord:
     if found is None:
         raise TypeNotFound(type_id=type_id[:64])
     return found
+
+
+def _read(given: dict[str, Any]) -> SpecsBody:
+    """What a new set says: what is neither its name nor its consumer is one of its specs."""
+    own = {key: each for key, each in given.items() if key in ("name", "consumer")}
+    specs = {key: each for key, each in given.items() if key not in own}
+    try:
+        return msgspec.convert({**own, "specs": specs}, SpecsBody)
+    except msgspec.ValidationError as error:
+        raise BadRequest(f"Invalid input: {error}") from None
 
 
 def _texts(specs: dict[str, str | int | None]) -> dict[str, str]:

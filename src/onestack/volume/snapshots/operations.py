@@ -46,7 +46,7 @@ REPORTED = {"creating": ("creating", "available", "error"), "deleting": ("deleti
 class SnapshotBody(Shape, forbid_unknown_fields=True):
     """What of which volume."""
 
-    volume_id: Id
+    volume_id: Id | None
     name: Text | None = None
     display_name: Text | None = None
     description: Text | None = None
@@ -140,7 +140,7 @@ def show(ctx: Context, snapshot_id: str) -> SnapshotView:
 )
 def create(ctx: Context, body: SnapshotBody) -> SnapshotBrief:
     """Take a snapshot of a volume."""
-    volume = volume_of(ctx.session, body.volume_id, rules.sees(ctx))
+    volume = volume_of(ctx.session, body.volume_id or "None", rules.sees(ctx))
     ctx.allow(volume)
     volume = locked(ctx.session, volume.id) or volume
     snapshot = CreateSnapshot.enter(

@@ -24,7 +24,7 @@ from onestack.volume.types.record import (
     default_type,
     may_use,
 )
-from onestack.volume.types.view import TypeView, view
+from onestack.volume.types.view import TypeCreated, TypeUpdated, TypeView, created, updated, view
 from onestack.volume.volumes.flags import flag
 from onestack.volume.volumes.record import VolumeRecord, new_id
 
@@ -150,7 +150,7 @@ def show(ctx: Context, type_id: str) -> TypeView:
 
 
 @api.post("/v3/types", rules.rule("volume_extension:type_create", rules.ADMIN), key="volume_type")
-def create(ctx: Context, body: TypeBody) -> TypeView:
+def create(ctx: Context, body: TypeBody) -> TypeCreated:
     """Offer a new type."""
     name = _named(ctx, body.name)
     record = VolumeTypeRecord(
@@ -160,11 +160,11 @@ def create(ctx: Context, body: TypeBody) -> TypeView:
     ctx.session.add(record)
     ctx.session.flush()
     event.emit(ctx.session, "volume_type.create", {"id": record.id, "name": name}, None, record.id)
-    return view(ctx, record)
+    return created(record)
 
 
 @api.put(PATH, rules.rule("volume_extension:type_update", rules.ADMIN), key="volume_type")
-def update(ctx: Context, type_id: str, body: TypeUpdate) -> TypeView:
+def update(ctx: Context, type_id: str, body: TypeUpdate) -> TypeUpdated:
     """Change what a type is called, or whether it is for everybody."""
     record = _held(ctx, type_id)
     if body.name is UNSET and body.description is UNSET and body.is_public is UNSET:
@@ -180,7 +180,7 @@ def update(ctx: Context, type_id: str, body: TypeUpdate) -> TypeView:
     if body.is_public is not UNSET:
         record.is_public = flag(body.is_public)
     record.updated_at = clock.now()
-    return view(ctx, record)
+    return updated(record)
 
 
 @api.delete(PATH, rules.rule("volume_extension:type_delete", rules.ADMIN), status=202)

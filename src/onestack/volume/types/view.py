@@ -11,15 +11,25 @@ from onestack.volume.types.record import VolumeTypeRecord
 SHOWN = frozenset(("multiattach", "RESKEY:availability_zones", "replication_enabled"))
 
 
-class TypeView(Shape):
-    """A volume type; extra specs that concern the operator only are shown to the operator."""
+class TypeUpdated(Shape):
+    """A type as it is shown to who changed it."""
 
     id: str
     name: str
     is_public: bool
     description: str | None
-    is_public_too: bool = field(name="os-volume-type-access:is_public")
     extra_specs: dict[str, Any] | UnsetType = UNSET
+
+
+class TypeCreated(TypeUpdated, kw_only=True):
+    """A type as it is shown to who made it."""
+
+    is_public_too: bool = field(name="os-volume-type-access:is_public")
+
+
+class TypeView(TypeCreated):
+    """A volume type; extra specs that concern the operator only are shown to the operator."""
+
     qos_specs_id: str | UnsetType | None = UNSET
 
 
@@ -40,3 +50,19 @@ def view(ctx: Context, record: VolumeTypeRecord) -> TypeView:
         qos_specs_id=record.qos_specs_id if is_admin else UNSET,
         is_public_too=record.is_public,
     )
+
+
+def created(record: VolumeTypeRecord) -> TypeCreated:
+    """A type as it is shown to who made it."""
+    return TypeCreated(
+        id=record.id, name=record.name, is_public=record.is_public, is_public_too=record.is_public,
+        description=record.description, extra_specs=record.extra_specs,
+    )  # fmt: skip
+
+
+def updated(record: VolumeTypeRecord) -> TypeUpdated:
+    """A type as it is shown to who changed it."""
+    return TypeUpdated(
+        id=record.id, name=record.name, is_public=record.is_public,
+        description=record.description, extra_specs=record.extra_specs,
+    )  # fmt: skip

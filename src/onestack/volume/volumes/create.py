@@ -10,7 +10,7 @@ from onestack.volume import rules
 from onestack.volume.texts import Metadata, Text, trimmed
 from onestack.volume.volumes.build import CreateVolume
 from onestack.volume.volumes.order import InvalidInput, VolumeWanted
-from onestack.volume.volumes.view import VolumeView, view
+from onestack.volume.volumes.view import VolumeCreated, created
 
 api = Operations("volumes")
 
@@ -49,7 +49,7 @@ class CreateBody(Shape):
 class Created(Shape):
     """The answer to a creation."""
 
-    volume: VolumeView
+    volume: VolumeCreated
 
 
 @api.post("/v3/volumes", rules.rule("volume:create", rules.WRITE), status=202)
@@ -58,7 +58,7 @@ def create(ctx: Context, body: CreateBody) -> Created:
     ctx.allow({"project_id": ctx.caller.project_id})
     volume = _wanted(ctx, body.volume).enter(ctx.session)
     CreateVolume.start(ctx.session, volume, hints=_hints(body))
-    return Created(volume=view(ctx, volume))
+    return Created(volume=created(ctx, volume))
 
 
 def _wanted(ctx: Context, given: VolumeBody) -> VolumeWanted:

@@ -12,7 +12,7 @@ from onestack.volume.texts import Metadata, Text, trimmed
 from onestack.volume.volumes import access
 from onestack.volume.volumes.build import described
 from onestack.volume.volumes.record import VolumeRecord
-from onestack.volume.volumes.view import VolumeView, view
+from onestack.volume.volumes.view import VolumeCreated, created
 
 api = Operations("volumes")
 
@@ -50,7 +50,7 @@ class MetadataNotFound(NotFound):
 
 
 @api.put("/v3/volumes/{volume_id}", rules.rule("volume:update", rules.WRITE), key="volume")
-def update(ctx: Context, volume_id: str, body: VolumeUpdate) -> VolumeView:
+def update(ctx: Context, volume_id: str, body: VolumeUpdate) -> VolumeCreated:
     """Change a volume's name, description or metadata."""
     given = (body.name, body.display_name, body.description, body.display_description,
              body.metadata)  # fmt: skip
@@ -66,7 +66,7 @@ def update(ctx: Context, volume_id: str, body: VolumeUpdate) -> VolumeView:
     if body.metadata is not UNSET:
         record.metadata_ = dict(body.metadata)
     _changed(ctx, record)
-    return view(ctx, record)
+    return created(ctx, record)
 
 
 @api.get(PATH, READ, key="metadata")

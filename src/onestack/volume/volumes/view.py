@@ -37,8 +37,8 @@ class VolumeBrief(Shape):
     links: list[Link]
 
 
-class VolumeView(Shape):
-    """A volume with all that is known of it."""
+class VolumeCreated(Shape):
+    """A volume as it is shown to who made or changed it."""
 
     id: str
     status: str
@@ -60,7 +60,6 @@ class VolumeView(Shape):
     consistencygroup_id: None
     multiattach: bool
     attachments: list[VolumeAttachmentView]
-    tenant_id: str = field(name="os-vol-tenant-attr:tenant_id")
     migration_status: None
     group_id: Annotated[None, since("3.13")]
     service_uuid: Annotated[str | None, since("3.48")]
@@ -69,6 +68,12 @@ class VolumeView(Shape):
     consumes_quota: Annotated[bool, since("3.65")]
     provider_id: Annotated[UnsetType | None, since("3.21")] = UNSET
     cluster_name: Annotated[UnsetType | None, since("3.61")] = UNSET
+
+
+class VolumeView(VolumeCreated, kw_only=True):
+    """A volume with all that is known of it."""
+
+    tenant_id: str = field(name="os-vol-tenant-attr:tenant_id")
     host: str | UnsetType | None = field(name="os-vol-host-attr:host", default=UNSET)
     migration_state: UnsetType | None = field(name="os-vol-mig-status-attr:migstat", default=UNSET)
     migration_name_id: UnsetType | None = field(
@@ -102,6 +107,12 @@ def view(ctx: Context, record: VolumeRecord) -> VolumeView:
     ctx.session.flush()
     row = ctx.session.execute(with_type().where(VolumeRecord.id == record.id)).one()
     return views(ctx, [row])[0]
+
+
+def created(ctx: Context, record: VolumeRecord) -> VolumeCreated:
+    """One volume, as it is shown to who made or changed it."""
+    shown = view(ctx, record)
+    return VolumeCreated(**{name: getattr(shown, name) for name in VolumeCreated.__struct_fields__})
 
 
 def _view(
