@@ -300,9 +300,10 @@ class World:
                 assert len(heard) == session.scalar(select(func.count(EventRecord.id)))
                 self.scenario.check(session, self.agents, was_interrupted=self.was_interrupted)
         started, ended = Counter[Any](), Counter[Any]()
+        reported = {flow.event for flow in self.scenario.flows}
         for each in heard:
             name, _, what = each.name.rpartition(".")
-            if what in ENDS:
+            if what in ENDS and name in reported:
                 (started if what == "start" else ended)[name, each.resource] += 1
         assert started == ended, "each start has one end or one error"
 

@@ -91,7 +91,7 @@ def _chosen_host(session: Session, near: str) -> str | None:
     if near in hosts or not hosts:
         return near if near in hosts else None
     counted = select(DhcpServerRecord.host, func.count()).group_by(DhcpServerRecord.host)
-    load = dict(session.execute(counted).tuples().all())
+    load = {row[0]: row[1] for row in session.execute(counted)}
     return min(hosts, key=lambda each: (load.get(each, 0), each))
 
 

@@ -79,7 +79,7 @@ def _views(ctx: Context, rows: Sequence[Any], versions: list[str]) -> list[Avail
         .where(AddressRecord.network_id.in_(ids))
         .group_by(AddressRecord.subnet_id)
     )
-    used = dict(ctx.session.execute(counted).tuples().all())
+    used = {row[0]: row[1] for row in ctx.session.execute(counted)}
     by_network: dict[str, list[SubnetAvailability]] = {}
     subnets = select(SubnetRecord).where(SubnetRecord.network_id.in_(ids))
     for each in ctx.session.scalars(subnets.order_by(SubnetRecord.created_at, SubnetRecord.id)):

@@ -1,6 +1,7 @@
 """Every scenario; a service adds its own here, and gets all of the simulator's tests for it."""
 
 from tests.simulator.scenario import Scenario
+from tests.simulator.scenarios.network import SCENARIOS as NETWORK
 from tests.simulator.scenarios.power import ForgetConsoleTokens, Pause, Stop, Unpause
 from tests.simulator.scenarios.routing import MoveRouters
 from tests.simulator.scenarios.toy import (
@@ -26,5 +27,6 @@ SCENARIOS: list[Scenario] = [
     ForgetDecisions(),
     Pause(), Unpause(), Stop(), ForgetConsoleTokens(),
     MoveRouters(),
+    *NETWORK,
     *VOLUME,
 ]  # fmt: skip

@@ -232,7 +232,7 @@ def _dhcp(
             NetworkRecord.id.in_(networks_served)
         )
     )
-    domains = dict(named.tuples().all())
+    domains: dict[str, str] = {row.id: row.dns_domain for row in named}
     leases: dict[str, list[Lease]] = defaultdict(list)
     for row in rows:
         if row.host and not row.device_owner.startswith("network:"):

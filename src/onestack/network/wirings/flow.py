@@ -39,7 +39,6 @@ class WireHost(Flow[SwitchHostRecord]):
     """Bring a host to what the rows say; it ends when there is nothing left to do."""
 
     deadline_s = None
-    tries_max = 3
 
     sent: list[Item] = []
 
@@ -106,7 +105,7 @@ def _activate(session: Session, host: str, applied: Iterable[Item]) -> None:
     for condition in wanted:
         rows = session.scalars(
             select(PortRecord).where(condition).with_for_update(skip_locked=True)
-        )
+        ).all()
         for port in rows:
             if port.device_id:
                 devices.add(port.device_id)
@@ -122,7 +121,7 @@ def _deactivate(session: Session, failed: Iterable[Trouble]) -> None:
     if not ids:
         return
     rows = select(PortRecord).where(PortRecord.id.in_(ids)).with_for_update(skip_locked=True)
-    for port in session.scalars(rows):
+    for port in session.scalars(rows).all():
         _show(session, port, "DOWN")
 
 

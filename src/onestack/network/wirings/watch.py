@@ -29,7 +29,7 @@ def watch_networks(session: Session) -> None:
     session.execute(again)
     behind = select(WiringRecord.host).distinct().where(WiringRecord.is_pending)
     change.ring(session, set(session.scalars(behind)) & living)
-    for server in session.scalars(select(DhcpServerRecord)):
+    for server in session.scalars(select(DhcpServerRecord)).all():
         if server.host in hosts and server.host not in living:
             dhcp.move(session, server)
     for network_id, host in _unserved(session):
@@ -58,4 +58,4 @@ def _unserved(session: Session) -> list[tuple[str, str]]:
         )
         .limit(NETWORKS_AT_ONCE)
     )  # fmt: skip
-    return [(row.network_id, row.host) for row in session.execute(found)]
+    return [(row.network_id, row.host) for row in session.execute(found).all()]
