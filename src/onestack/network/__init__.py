@@ -24,6 +24,7 @@ from onestack.network.ports import attributes as _ports
 from onestack.network.ports import operations as ports
 from onestack.network.ports.bind import bind
 from onestack.network.ports.servers import Nic, Requested, claim, guard, nics, plan, release
+from onestack.network.routers import agents as router_agents
 from onestack.network.routers import attributes as _routers
 from onestack.network.routers import interfaces as router_interfaces
 from onestack.network.routers import operations as routers
@@ -72,6 +73,7 @@ SERVICE = Service(
         routers.api,
         router_interfaces.api,
         router_routes.api,
+        router_agents.api,
         floating_ips.api,
         port_forwardings.api,
         agents.api,

@@ -89,14 +89,14 @@ def index(ctx: Context) -> Page[AgentView]:
 def show(ctx: Context, agent_id: str) -> AgentView:
     """Show a host's switch."""
     ctx.allow()
-    return view(_find(ctx, agent_id))
+    return view(find(ctx, agent_id))
 
 
 @api.put("/v2.0/agents/{agent_id}", rules.rule("update_agent", rules.ADMIN), key="agent")
 def update(ctx: Context, agent_id: str, body: AgentUpdate) -> AgentView:
     """Let a switch be given more to serve, or no more."""
     ctx.allow()
-    record = _find(ctx, agent_id)
+    record = find(ctx, agent_id)
     if body.admin_state_up is not UNSET:
         record.is_enabled = body.admin_state_up
     if body.description is not UNSET:
@@ -108,7 +108,7 @@ def update(ctx: Context, agent_id: str, body: AgentUpdate) -> AgentView:
 def delete(ctx: Context, agent_id: str) -> None:
     """Forget a switch; one that lives reports again."""
     ctx.allow()
-    ctx.session.delete(_find(ctx, agent_id))
+    ctx.session.delete(find(ctx, agent_id))
 
 
 @api.get("/v2.0/networks/{network_id}/dhcp-agents", GET_DHCP_AGENTS, key="agents", kept=False)
@@ -126,7 +126,7 @@ def of_network(ctx: Context, network_id: str) -> Page[AgentView]:
 def networks_of(ctx: Context, agent_id: str) -> Page[NetworkView]:
     """List the networks that a host answers DHCP on."""
     ctx.allow()
-    host = _find(ctx, agent_id).host
+    host = find(ctx, agent_id).host
     served = select(DhcpServerRecord.network_id).where(DhcpServerRecord.host == host)
     found = select(NetworkRecord).where(NetworkRecord.id.in_(served)).order_by(NetworkRecord.id)
     return Page(networks.views(ctx, ctx.session.scalars(found).all()))
@@ -140,7 +140,7 @@ def networks_of(ctx: Context, agent_id: str) -> Page[NetworkView]:
 def serve(ctx: Context, agent_id: str, body: NetworkToServe) -> None:
     """Let a host answer DHCP on a network, instead of the one that does."""
     ctx.allow()
-    host = _find(ctx, agent_id).host
+    host = find(ctx, agent_id).host
     networks.seen(ctx, body.network_id)
     server = ctx.session.get(DhcpServerRecord, body.network_id)
     if server is None:
@@ -159,7 +159,7 @@ def serve_no_more(ctx: Context, agent_id: str, network_id: str) -> None:
     """Let a host answer DHCP on a network no more; while the network is in use, another one does,
     or this one again when there is no other."""
     ctx.allow()
-    host = _find(ctx, agent_id).host
+    host = find(ctx, agent_id).host
     server = ctx.session.get(DhcpServerRecord, network_id)
     if server is None or server.host != host:
         raise NotHosted(network_id=network_id[:64], agent_id=agent_id[:64])
@@ -189,7 +189,8 @@ def view(record: AgentRecord) -> AgentView:
     )
 
 
-def _find(ctx: Context, agent_id: str) -> AgentRecord:
+def find(ctx: Context, agent_id: str) -> AgentRecord:
+    """The switch with this id."""
     record = ctx.session.get(AgentRecord, agent_id)
     if record is None or record.kind != KIND:
         raise AgentNotFound(id=agent_id[:64])

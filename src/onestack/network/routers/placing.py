@@ -42,16 +42,31 @@ def unplace(session: Session, router: RouterRecord) -> None:
     change.ring(session, [left])
 
 
+def move(session: Session, router: RouterRecord, host: str) -> None:
+    """Take a router from its host, if it has one, to another."""
+    left, router.host = router.host, host
+    session.flush()
+    _bind_legs(session, router)
+    change.ring(session, {left, host})
+    payload = {"id": router.id, "from": left, "host": host}
+    event.emit(session, "router.move", payload, router.project_id, router.id)
+
+
+def hosts(session: Session) -> Sequence[str]:
+    """The hosts that routers may be on."""
+    return [each.host for each in dhcp.gateways(session)]
+
+
 def place_homeless(session: Session) -> None:
     """Place routers that found no host when they needed one: now there may be one."""
-    if _hosts(session):
+    if hosts(session):
         _move(session, _with_legs().where(RouterRecord.host == ""))
 
 
 @periodic(WATCH_S)
 def move_routers(session: Session) -> None:
     """Place routers that have no host, and those whose host is not heard of any more."""
-    good = _hosts(session)
+    good = hosts(session)
     if good:
         _move(session, _with_legs().where(RouterRecord.host.not_in(good)))
 
@@ -64,12 +79,7 @@ def _with_legs() -> Select[RouterRecord]:
 
 def _move(session: Session, routers: Select[RouterRecord]) -> None:
     for router in session.scalars(routers).all():
-        left, router.host = router.host, _chosen(session) or ""
-        session.flush()
-        _bind_legs(session, router)
-        change.ring(session, {left, router.host})
-        payload = {"id": router.id, "from": left, "host": router.host}
-        event.emit(session, "router.move", payload, router.project_id, router.id)
+        move(session, router, _chosen(session) or "")
 
 
 def _bind_legs(session: Session, router: RouterRecord) -> None:
@@ -87,11 +97,7 @@ def _bind_legs(session: Session, router: RouterRecord) -> None:
 
 def _chosen(session: Session) -> str | None:
     """The host with the fewest routers."""
-    hosts = _hosts(session)
+    known = hosts(session)
     counted = select(RouterRecord.host, func.count().label("routers")).group_by(RouterRecord.host)
     load = {row.host: row.routers for row in session.execute(counted)}
-    return min(hosts, key=lambda each: (load.get(each, 0), each), default=None)
-
-
-def _hosts(session: Session) -> Sequence[str]:
-    return [each.host for each in dhcp.gateways(session)]
+    return min(known, key=lambda each: (load.get(each, 0), each), default=None)
