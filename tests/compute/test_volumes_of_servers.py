@@ -1,0 +1,150 @@
+"""Servers and volumes: attached while they run, booted from, and let go when they are deleted."""
+
+from typing import Any
+
+import pytest
+
+from tests.cloud import Local
+from tests.compute.clients import Client
+from tests.settle import settle
+
+UNKNOWN = "00000000-0000-4000-8000-000000000000"
+
+
+class Owner(Client):
+    """Somebody who has volumes too."""
+
+    def cinder(self, method: str, path: str, body: Any = None, status: int = 200) -> Any:
+        answer = self.local.ask(method, f"/volume/v3{path}", body, self.member.token)
+        assert answer.status == status, answer
+        return answer.body if answer.content else None
+
+    def volume(self, **more: Any) -> Any:
+        """A new volume."""
+        made = self.cinder("POST", "/volumes", {"volume": {"size": 1, **more}}, 202)["volume"]
+        settle(self.local)
+        return made["id"]
+
+    def state(self, volume: str) -> str:
+        return str(self.cinder("GET", f"/volumes/{volume}")["volume"]["status"])
+
+    def is_gone(self, volume: str) -> bool:
+        found = self.local.ask("GET", f"/volume/v3/volumes/{volume}", None, self.member.token)
+        return found.status == 404
+
+    def attach(self, server: Any, volume: str, status: int = 200, **more: Any) -> Any:
+        path = f"/servers/{server['id']}/os-volume_attachments"
+        body = {"volumeAttachment": {"volumeId": volume, **more}}
+        made = self.member.post(path, body, status)
+        settle(self.local)
+        return made
+
+
+@pytest.fixture
+def owner(local: Local) -> Owner:
+    return Owner(local)
+
+
+def test_a_volume_is_attached_and_detached(owner: Owner) -> None:
+    server, volume = owner.built(), owner.volume()
+    made = owner.attach(server, volume)["volumeAttachment"]
+    assert (made["volumeId"], made["device"]) == (volume, "/dev/vdb")
+    assert owner.state(volume) == "in-use"
+    path = f"/servers/{server['id']}/os-volume_attachments"
+    (listed,) = owner.member.get(path)["volumeAttachments"]
+    assert (listed["volumeId"], listed["serverId"]) == (volume, server["id"])
+    assert owner.member.get(f"{path}/{volume}")["volumeAttachment"] == listed
+    shown = owner.show(server)["os-extended-volumes:volumes_attached"]
+    assert shown == [{"id": volume, "delete_on_termination": False}]
+    owner.member.delete(f"{path}/{volume}", 202)
+    settle(owner.local)
+    assert owner.state(volume) == "available"
+    assert owner.member.get(path) == {"volumeAttachments": []}
+    assert owner.member.ask("DELETE", f"{path}/{volume}").status == 404
+
+
+def test_volumes_that_cannot_be_attached(owner: Owner) -> None:
+    server, volume = owner.built(), owner.volume()
+    owner.attach(server, UNKNOWN, 404)
+    stranger = Owner(owner.local)
+    owner.attach(server, stranger.volume(), 404)
+    owner.attach(server, volume, 409, device="/dev/vda")
+    owner.attach(server, volume)
+    owner.attach(server, volume, 400)
+    owner.attach(owner.built(), volume, 400)
+
+
+def test_a_server_boots_from_a_new_volume(owner: Owner) -> None:
+    disk = {
+        "boot_index": 0, "uuid": owner.image, "source_type": "image", "volume_size": 1,
+        "destination_type": "volume", "delete_on_termination": True,
+    }  # fmt: skip
+    server = owner.built(imageRef="", block_device_mapping_v2=[disk])
+    assert server["image"] == ""
+    ((volume),) = server["os-extended-volumes:volumes_attached"]
+    assert volume["delete_on_termination"] is True
+    assert owner.state(volume["id"]) == "in-use"
+    path = f"/servers/{server['id']}/os-volume_attachments/{volume['id']}"
+    owner.member.delete(path, 400)
+    owner.delete(server)
+    assert owner.is_gone(volume["id"])
+
+
+def test_a_volume_outlives_the_server(owner: Owner) -> None:
+    volume = owner.volume(imageRef=owner.image)
+    disk = {"boot_index": 0, "uuid": volume, "source_type": "volume", "destination_type": "volume"}
+    server = owner.built(imageRef="", block_device_mapping_v2=[disk])
+    assert owner.state(volume) == "in-use"
+    owner.delete(server)
+    assert owner.state(volume) == "available"
+
+
+def test_more_disks(owner: Owner) -> None:
+    volume = owner.volume()
+    disks = [
+        {"uuid": volume, "source_type": "volume", "destination_type": "volume", "boot_index": -1},
+        {"source_type": "blank", "destination_type": "volume", "volume_size": 1},
+    ]
+    server = owner.built(block_device_mapping_v2=disks)
+    attached = server["os-extended-volumes:volumes_attached"]
+    assert len(attached) == 2
+    owner.delete(server)
+    assert owner.state(volume) == "available"
+
+
+@pytest.mark.parametrize(
+    ("disk", "said"),
+    [
+        ({"source_type": "volume", "destination_type": "volume"}, "Missing device UUID"),
+        (
+            {"source_type": "volume", "destination_type": "volume", "uuid": UNKNOWN},
+            f"failed to get volume {UNKNOWN}",
+        ),
+        ({"source_type": "blank", "destination_type": "volume"}, "non-zero size"),
+        ({"source_type": "volume", "destination_type": "local", "uuid": UNKNOWN}, "combination"),
+        ({"source_type": "blank", "destination_type": "local", "boot_index": 3}, "Boot sequence"),
+        ({"source_type": "blank", "destination_type": "local", "volume_size": 9}, "larger than"),
+    ],
+)
+def test_disks_that_cannot_be(owner: Owner, disk: Any, said: str) -> None:
+    assert said in owner.refused(block_device_mapping_v2=[disk])
+
+
+def test_somebody_elses_volume_is_not_booted_from(owner: Owner) -> None:
+    """OSSA-2013-001."""
+    volume = Owner(owner.local).volume(imageRef=None)
+    disk = {"boot_index": 0, "uuid": volume, "source_type": "volume", "destination_type": "volume"}
+    refusal = owner.refused(imageRef="", block_device_mapping_v2=[disk])
+    assert refusal.endswith(f"failed to get volume {volume}.")
+
+
+def test_an_attachment_may_end_with_the_server(owner: Owner) -> None:
+    server, volume = owner.built(), owner.volume()
+    owner.attach(server, volume)
+    path = f"/servers/{server['id']}/os-volume_attachments/{volume}"
+    body = {"volumeAttachment": {"volumeId": volume, "delete_on_termination": True}}
+    owner.member.put(path, body, 202)
+    assert owner.member.get(path)["volumeAttachment"]["delete_on_termination"] is True
+    assert owner.member.at("2.84").ask("PUT", path, body).status in (404, 405)
+    owner.delete(server)
+    assert owner.is_gone(volume)
