@@ -5,7 +5,7 @@ from sqlalchemy.orm import Session
 from onestack import network
 from onestack.compute import nodes
 from onestack.compute.hosts import Hosts
-from onestack.compute.servers import networking
+from onestack.compute.servers import networking, reconcile
 from onestack.compute.settings import ComputeSettings
 from onestack.core.agents import AgentRecord
 from onestack.core.context import Cloud
@@ -23,3 +23,5 @@ def wire(cloud: Cloud) -> None:
 def host_reported(session: Session, agent: AgentRecord, is_restarted: bool) -> None:
     """A host's agent is new, was restarted, or has other things to offer."""
     nodes.enrol(session, agent)
+    if is_restarted and agent.created_at != agent.started_at:
+        reconcile.begin(session, agent.host, is_back=True)

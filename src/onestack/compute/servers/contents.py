@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from onestack.compute.servers import (
     create,
     delete,
@@ -11,13 +13,24 @@ from onestack.compute.servers import (
     metadata,
     metadata_service,
     read,
+    reconcile,
+    record,
     tags,
     update,
     view,
     volume_attachments,
 )
 from onestack.compute.servers.build import Build
-from onestack.core.flow import Flow
+from onestack.core.flow import Flow, periodic
+
+DELETED_KEPT_S = 90 * 24 * 3600.0
+
+
+@periodic(3600)
+def forget_deleted_servers(session: Session) -> None:
+    """Servers that are gone are known for three months: usage is asked for by the month."""
+    record.forget(session, DELETED_KEPT_S)
+
 
 NOUNS = (
     create.api, read.api, update.api, delete.api, metadata.api, tags.api, ips.api,
@@ -27,6 +40,7 @@ NOUNS = (
 FLOWS: tuple[type[Flow[Any]], ...] = (
     Build, delete.Delete, volume_attachments.AttachVolume, volume_attachments.DetachVolume,
     interfaces.AttachInterface, interfaces.DetachInterface,
+    reconcile.Reconcile, reconcile.Revive, reconcile.compare_hosts, forget_deleted_servers,
 )  # fmt: skip
 # Rules that an operation judges by besides the one that it declares.
 JUDGED_TOO = (
