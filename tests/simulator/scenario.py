@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from onestack.core.context import Cloud
-from onestack.core.db import Record
+from onestack.core.db import Database, Record
 from onestack.core.flow import Flow
 
 
@@ -22,11 +22,15 @@ class Scenario:
     can_be_interrupted = False
     runs = 0  # periodic flows never end: all is at rest when each of them ran so often
     records: Iterable[type[Record]] = ()  # what it keeps in tables of the package
-    cloud = Cloud()  # what flows find when they call a facade
+    cloud = Cloud()  # what flows find when they call a facade, where no database is needed for it
     folder: Path | None = None  # where its files are; something may go wrong at each change of one
 
     def prepare(self, session: Session) -> None:
         """What is there before anything happens, and before anything goes wrong."""
+
+    def wire(self, database: Database) -> Cloud:
+        """What flows find when they call a facade; anew for each process."""
+        return self.cloud
 
     def agents(self) -> Mapping[str, object]:
         """Fresh agents, by their address."""

@@ -206,7 +206,10 @@ class World:
     def engine(self) -> Engine:
         """The engine of a process that just started."""
         scenario = self.scenario
-        return Watched(self.database, self, scenario.flows, lease_s=LEASE_S, cloud=scenario.cloud)
+        if not self.is_prepared:
+            with self.undisturbed():
+                self.cloud = scenario.wire(self.database)
+        return Watched(self.database, self, scenario.flows, lease_s=LEASE_S, cloud=self.cloud)
 
     def request(self, what: Callable[[Session], None]) -> None:
         """What a client asks, again and again until it hears that it was done."""

@@ -1,6 +1,7 @@
 """Every scenario; a service adds its own here, and gets all of the simulator's tests for it."""
 
 from tests.simulator.scenario import Scenario
+from tests.simulator.scenarios.moves import SCENARIOS as MOVES
 from tests.simulator.scenarios.network import SCENARIOS as NETWORK
 from tests.simulator.scenarios.power import ForgetConsoleTokens, Pause, Stop, Unpause
 from tests.simulator.scenarios.routing import MoveRouters
@@ -29,4 +30,5 @@ SCENARIOS: list[Scenario] = [
     MoveRouters(),
     *NETWORK,
     *VOLUME,
+    *MOVES,
 ]  # fmt: skip
