@@ -14,6 +14,7 @@ from sqlalchemy import (
     delete,
     insert,
     inspect,
+    or_,
     select,
     text,
     update,
@@ -140,19 +141,19 @@ def wake_parent(session: Session, parent_id: str, answer: dict[str, Any]) -> Non
 
 
 def wake(session: Session, subject: Any) -> None:
-    """Let the flow that sleeps on a resource look again, when this transaction commits.
+    """Let the flow that sleeps on a resource, or a child of it that works under its lock, look
+    again when this transaction commits.
 
     A step that runs at this moment is not disturbed: it takes its row before it looks, so either
     it sees what this transaction did, or it sleeps already when its row is found here.
     """
-    holder = select(FlowLockRecord.flow_id).where(
-        FlowLockRecord.subject == subject_key(session, subject)
-    )
+    key = subject_key(session, subject)
+    holder = select(FlowLockRecord.flow_id).where(FlowLockRecord.subject == key)
     session.connection().execute(
         update(cast(Table, FlowRecord.__table__))
         .where(
-            FlowRecord.id.in_(holder), FlowRecord.tries == 0, FlowRecord.errand.is_(None),
-            FlowRecord.due_at.is_not(None),
+            or_(FlowRecord.id.in_(holder), FlowRecord.subject == key),
+            FlowRecord.tries == 0, FlowRecord.errand.is_(None), FlowRecord.due_at.is_not(None),
         )
         .values(due_at=clock.now())
     )  # fmt: skip

@@ -14,10 +14,11 @@ from onestack.compute.servers.moving import agent
 from onestack.compute.servers.record import ServerRecord, touch
 from onestack.compute.servers.spec import spec_of
 from onestack.compute.servers.states import check_state
+from onestack.core import clock
 from onestack.core.api import Operations
 from onestack.core.context import Context
 from onestack.core.errors import BadRequest
-from onestack.core.flow import Ask, Failure, Flow, Next, step
+from onestack.core.flow import Ask, Failure, Flow, Next, Sleep, step
 from onestack.core.shapes import UNSET, Meta, Shape, UnsetType, since, until
 
 api = Operations("server migration")
@@ -95,6 +96,7 @@ class MigrateLive(Flow[ServerRecord]):
     error: str = ""
     reason: str = ""
     volumes: list[str] = []
+    wiring_since: float = 0.0
     is_back: bool = False
 
     @step(shows="migrating")
@@ -110,6 +112,8 @@ class MigrateLive(Flow[ServerRecord]):
         self.destination = placed.host
         moving.note_destination(self.session, migration, placed)
         set_status(migration, "preparing")
+        networking.bind_ahead(self.session, server, self.destination)
+        self.wiring_since = clock.now().timestamp()
         self.volumes = moving.attachments(self.session, server)
         return self.connect
 
@@ -118,10 +122,20 @@ class MigrateLive(Flow[ServerRecord]):
         """The other host reaches the volumes too, one after the other."""
         if not self.volumes:
             moving.mark_attached(self.session, self.subject)
-            return self.offer
+            return self.wait_for_ports
         first, *self.volumes = self.volumes
         connector = connector_of(self.session, self.destination)
         return moving.connect(self.session, first, connector, self.connect, self.stay)
+
+    @step(shows="migrating")
+    def wait_for_ports(self) -> Next:
+        if networking.are_wired_ahead(self.session, self.subject):
+            return self.offer
+        if clock.now().timestamp() - self.wiring_since <= moving.WIRING_S:
+            return Sleep(moving.LOOK_S)
+        self.error = "VirtualInterfaceCreateException"
+        self.reason = "Virtual Interface creation failed"
+        return self.clear
 
     @step(shows="migrating")
     def offer(self) -> Next:

@@ -117,6 +117,20 @@ def are_wired(session: Session, server: ServerRecord) -> bool:
     return all(each.is_wired and each.host == server.host for each in nics)
 
 
+def bind_ahead(session: Session, server: ServerRecord, host: str) -> bool:
+    """Wire a server's ports on the host that it is about to move to, too; whether there are any."""
+    ids = _ports_of(session, server)
+    if ids:
+        network.bind(session, ids, host, ahead=True)
+    return bool(ids)
+
+
+def are_wired_ahead(session: Session, server: ServerRecord) -> bool:
+    """Whether all of a server's ports are wired on the host that it is about to move to."""
+    nics = network.nics(session, [server.id]).get(server.id, [])
+    return all(each.is_wired_ahead for each in nics)
+
+
 def release(session: Session, server: ServerRecord, port_ids: Sequence[str] | None = None) -> None:
     """Let go of a server's ports, or of some; those that were made for it are gone then."""
     present = _ports_of(session, server)
