@@ -169,6 +169,19 @@ def test_addresses_run_out(local: Local) -> None:
     assert error_of(refused) == "OverQuota"
 
 
+def test_addresses_that_lead_nowhere_go_with_their_network(local: Local) -> None:
+    place, admin = Place(local, "fip-gone"), actors.admin(local)
+    idle, busy = place.take(), place.take(port_id=place.port["id"])
+    refused = admin.drop("network", place.out.network, status=409)
+    assert error_of(refused) == "NetworkInUse"
+    assert place.owner.show("floatingip", idle) == idle
+    place.owner.change("floatingip", busy, port_id=None)
+    place.owner.change("router", place.router, external_gateway_info=None)
+    admin.drop("network", place.out.network)
+    for each in (idle, busy):
+        place.owner.show("floatingip", each, status=404)
+
+
 def test_others_do_not_know_of_an_address(local: Local) -> None:
     place = Place(local, "fip-mine")
     reader = actors.newcomer(local, "fip-reader", "reader", place.owner.project)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from onestack.core import clock, event
@@ -24,6 +25,7 @@ from onestack.network.floating_ips.attributes import (
 )
 from onestack.network.floating_ips.record import FloatingIpRecord
 from onestack.network.networks import attributes as networks
+from onestack.network.networks.operations import before_removal
 from onestack.network.networks.record import NetworkRecord
 from onestack.network.ports import remove as ports
 from onestack.network.ports.addresses import NoMoreAddresses
@@ -147,6 +149,17 @@ def remove(session: Session, record: FloatingIpRecord) -> None:
     session.flush()
     ports.remove(session, [port])
     event.emit(session, "floatingip.delete.end", payload(record), record.project_id, record.id)
+
+
+@before_removal
+def remove_idle(session: Session, network_id: str) -> None:
+    """An external network is about to be deleted: addresses of it that lead nowhere are no use."""
+    idle = select(FloatingIpRecord).where(
+        FloatingIpRecord.floating_network_id == network_id,
+        FloatingIpRecord.router_id.is_(None),
+    )
+    for record in session.scalars(idle.with_for_update()).all():
+        remove(session, record)
 
 
 def payload(record: FloatingIpRecord) -> dict[str, Any]:

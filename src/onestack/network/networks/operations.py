@@ -1,6 +1,6 @@
 """Networks: list, show, create, change, delete."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import exists, select
@@ -33,6 +33,9 @@ from onestack.network.wirings import change
 api = Operations("networks")
 
 PROVIDER = frozenset(attributes.PROVIDER)
+
+BeforeRemoval = Callable[[Session, str], None]
+_before: list[BeforeRemoval] = []
 
 
 class NothingToMake(BadRequest):
@@ -113,8 +116,17 @@ def delete(ctx: Context, network_id: str) -> None:
     remove(ctx.session, record)
 
 
+def before_removal(function: BeforeRemoval) -> BeforeRemoval:
+    """Have a function called with the id of a network that is about to be deleted."""
+    if function not in _before:
+        _before.append(function)
+    return function
+
+
 def remove(session: Session, record: NetworkRecord) -> None:
     """Delete a network with its subnets; or `NetworkInUse`."""
+    for function in _before:
+        function(session, record.id)
     of_network = select(PortRecord).where(PortRecord.network_id == record.id)
     found = list(session.scalars(of_network.with_for_update()))
     if any(each.device_owner != DHCP for each in found):
