@@ -130,6 +130,25 @@ def test_after_it_was_taken_down_all_is_made_anew(site: Site) -> None:
     assert site.host.reaches("172.24.4.50")
 
 
+def test_a_namespace_that_is_lost_is_made_anew(site: Site) -> None:
+    """An agent that was started with mounts of its own leaves namespaces that the next one cannot
+    find."""
+    one = site.guest(site.left, "10.0.0.5", "10.0.0.1")
+    served = changed(site.left, dhcp=dhcp("10.0.0.2/24", leases=[lease(one.port)]))
+    site.host.apply(networks=[served])
+    mark = site.host.options.mark
+    holding = []
+    for name in namespaces.listed(f"onestack-{mark}-"):
+        inside = namespaces.named(name)
+        holding.append(inside.run(namespaces.Here))
+        namespaces.remove(name)
+    site.host.restart()
+    assert one.reaches("172.24.4.1")
+    assert one.reaches("10.0.0.2")
+    for each in holding:
+        each.close()
+
+
 def test_an_older_wiring_does_not_replace_a_newer_one(host: Host) -> None:
     one = network()
     old, new = group(*OPEN), None

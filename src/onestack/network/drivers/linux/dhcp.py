@@ -29,6 +29,9 @@ class DhcpServers:
         namespace, device = self._names.dhcp_namespace(network.id), self.device(network)
         is_new = namespaces.ensure(namespace)
         leg = self._names.dhcp_leg(network.id)
+        if is_new:  # what there may be leads to a namespace that nobody finds any more
+            links.remove(leg)
+            Program(self._folder / network.id, "dnsmasq").stop()
         inside = namespaces.named(namespace)
         links.veth(leg, self._names.alias, device, inside.path)
         links.join(leg, bridge, network.mtu)

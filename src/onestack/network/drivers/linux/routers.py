@@ -30,7 +30,9 @@ class Routers:
     ) -> None:  # fmt: skip
         """Have a router as it must be; `bridges` gives the bridge and the MTU of each network."""
         name = self._names.router_namespace(router.id)
-        namespaces.ensure(name)
+        if namespaces.ensure(name):  # what there may be leads to one that nobody finds any more
+            links.remove(*(self._names.router_leg(leg.port_id) for _, leg in _legs(router)))
+            Program(self._folder / router.id, "dnsmasq").stop()
         inside = namespaces.named(name)
         mtus: dict[str, int] = {}
         for kind, leg in _legs(router):
