@@ -75,6 +75,12 @@ class AcceptBody(Shape, forbid_unknown_fields=True):
     auth_key: Text
 
 
+class AcceptRequest(Shape):
+    """The body of an acceptance."""
+
+    accept: AcceptBody
+
+
 class TransferBrief(Shape):
     """A transfer in a list without details."""
 
@@ -93,6 +99,12 @@ class TransferView(TransferBrief):
     accepted: Annotated[bool, since("3.57")]
     no_snapshots: Annotated[bool, since("3.55")]
     auth_key: str | UnsetType = UNSET
+
+
+class Accepted(Shape):
+    """A transfer that is over."""
+
+    transfer: TransferBrief
 
 
 class TransferList(Shape):
@@ -120,7 +132,7 @@ def _declare(path: str, first: str | None) -> None:
     api.post(path, rules.rule("volume:create_transfer", rules.WRITE), key="transfer",
              status=202, since=first)(create)  # fmt: skip
     api.post(f"{one}/accept", rules.rule("volume:accept_transfer", "role:admin or role:member"),
-             key="accept", status=202, since=first)(accept)  # fmt: skip
+             status=202, since=first)(accept)  # fmt: skip
     api.delete(one, rules.rule("volume:delete_transfer", rules.WRITE), status=202,
                since=first)(delete)  # fmt: skip
 
@@ -164,13 +176,13 @@ def create(ctx: Context, body: TransferBody) -> TransferView:
     return shown
 
 
-def accept(ctx: Context, transfer_id: str, body: AcceptBody) -> TransferBrief:
+def accept(ctx: Context, transfer_id: str, body: AcceptRequest) -> Accepted:
     """Take a volume that is offered."""
     ctx.allow()
     record = ctx.session.get(TransferRecord, transfer_id, with_for_update=True)
     if record is None:
         raise TransferNotFound(transfer_id=transfer_id[:64])
-    if not hmac.compare_digest(record.digest, _digest(record.salt, body.auth_key)):
+    if not hmac.compare_digest(record.digest, _digest(record.salt, body.accept.auth_key)):
         raise InvalidKey(transfer_id=transfer_id)
     volume = locked(ctx.session, record.volume_id)
     if volume is None or volume.status != "awaiting-transfer":
@@ -178,7 +190,7 @@ def accept(ctx: Context, transfer_id: str, body: AcceptBody) -> TransferBrief:
     _hand_over(ctx, record, volume)
     shown = _brief(ctx, record)
     ctx.session.delete(record)
-    return shown
+    return Accepted(transfer=shown)
 
 
 def delete(ctx: Context, transfer_id: str) -> None:

@@ -6,7 +6,7 @@ from onestack import image
 from onestack.core.api import Operations
 from onestack.core.context import Context
 from onestack.core.flow import Ask, Failure, Flow, Next, step
-from onestack.core.shapes import Name, Shape, since
+from onestack.core.shapes import Name, Shape, field, since
 from onestack.volume import messages, rules
 from onestack.volume.attachments.settle import rest
 from onestack.volume.backend import Backend
@@ -55,6 +55,12 @@ class Uploading(Shape):
     protected: Annotated[bool, since("3.1")]
 
 
+class Answer(Shape):
+    """The answer to an upload that begins."""
+
+    uploading: Uploading = field(name="os-volume_upload_image")
+
+
 class UploadVolume(Flow[VolumeRecord]):
     """Have the backend send the volume's content."""
 
@@ -93,7 +99,7 @@ class UploadVolume(Flow[VolumeRecord]):
     action="os-volume_upload_image",
     status=202,
 )
-def upload(ctx: Context, volume_id: str, body: UploadBody) -> dict[str, Uploading]:
+def upload(ctx: Context, volume_id: str, body: UploadBody) -> Answer:
     """Make an image of a volume's content."""
     volume = access.seen(ctx, volume_id)
     if body.visibility == "public":
@@ -112,7 +118,7 @@ def upload(ctx: Context, volume_id: str, body: UploadBody) -> dict[str, Uploadin
     more = {"image_id": image_id, "disk_format": body.disk_format}
     volume = access.starting(ctx, volume_id, UploadVolume, check, **more)
     set_status(volume, "uploading")
-    return {"os-volume_upload_image": _uploading(ctx, volume, body, image_id)}
+    return Answer(uploading=_uploading(ctx, volume, body, image_id))
 
 
 def _draft(volume: VolumeRecord, body: UploadBody) -> image.Draft:

@@ -1,0 +1,110 @@
+"""Snapshots, and what is made of them and of other volumes."""
+
+from tests.cloud import Local
+from tests.settle import settle
+from tests.volume.actors import admin, message, newcomer
+
+
+def test_a_snapshot_is_taken_changed_and_deleted(local: Local) -> None:
+    user, other = newcomer(local, "snapshots-life"), newcomer(local, "snapshots-other")
+    volume = user.volume(size=2)
+    body = {"snapshot": {"volume_id": volume["id"], "name": "s", "metadata": {"a": "1"}}}
+    made = user.post("/snapshots", body)["snapshot"]
+    assert (made["status"], made["size"], made["metadata"]) == ("creating", 2, {"a": "1"})
+    settle(local)
+    path = f"/snapshots/{made['id']}"
+    shown = user.get(path)["snapshot"]
+    assert shown["status"] == "available"
+    assert shown["os-extended-snapshot-attributes:progress"] == "100%"
+    assert shown["os-extended-snapshot-attributes:project_id"] == user.project
+    other.get(path, 404)
+    other.delete(path, 404)
+    assert user.put(path, {"snapshot": {"name": "t"}})["snapshot"]["name"] == "t"
+    user.put(path, {"snapshot": {}}, 400)
+    user.delete(path)
+    settle(local)
+    answer = user.ask("GET", path)
+    assert (answer.status, message(answer)) == (404, f"Snapshot {made['id']} could not be found.")
+
+
+def test_metadata(local: Local) -> None:
+    user = newcomer(local, "snapshots-metadata")
+    path = f"/snapshots/{user.snapshot(user.volume())['id']}/metadata"
+    assert user.post(path, {"metadata": {"a": "1"}}, 200) == {"metadata": {"a": "1"}}
+    assert user.post(path, {"metadata": {"b": "2"}}, 200)["metadata"] == {"a": "1", "b": "2"}
+    assert user.put(path, {"metadata": {"c": "3"}}) == {"metadata": {"c": "3"}}
+    assert user.put(f"{path}/c", {"meta": {"c": "4"}}) == {"meta": {"c": "4"}}
+    user.put(f"{path}/c", {"meta": {"x": "4"}}, 400)
+    assert user.get(f"{path}/c") == {"meta": {"c": "4"}}
+    user.delete(f"{path}/c", 200)
+    user.delete(f"{path}/c", 404)
+    assert user.get(path) == {"metadata": {}}
+
+
+def test_lists(local: Local) -> None:
+    user = newcomer(local, "snapshots-list")
+    volume = user.volume()
+    first, second = user.snapshot(volume, name="a"), user.snapshot(user.volume(), name="b")
+
+    def ids(query: str) -> list[str]:
+        return [each["id"] for each in user.get(f"/snapshots?{query}")["snapshots"]]
+
+    assert ids("") == [second["id"], first["id"]]
+    assert ids("sort=name:asc") == [first["id"], second["id"]]
+    assert ids(f"volume_id={volume['id']}") == [first["id"]]
+    assert ids("name=b&status=available") == [second["id"]]
+    assert ids("limit=1") == [second["id"]]
+    assert ids(f"marker={second['id']}") == [first["id"]]
+    assert ids("offset=1") == [first["id"]]
+    details = user.get("/snapshots/detail?with_count=True")
+    assert details["count"] == 2
+    assert "os-extended-snapshot-attributes:progress" in details["snapshots"][0]
+    assert "count" not in user.at("3.44").get("/snapshots/detail?with_count=True")
+
+
+def test_volumes_in_use_are_taken_from_by_force(local: Local) -> None:
+    user = newcomer(local, "snapshots-force")
+    volume = user.volume()
+    server = {"instance_uuid": "8e7f2e55-8f3c-4d2c-b9c1-1b9b7a1b8a22", "mountpoint": "/dev/vdb"}
+    user.act(volume, "os-attach", server)
+    body = {"volume_id": volume["id"]}
+    user.at("3.65").post("/snapshots", {"snapshot": body}, 400)
+    user.at("3.65").post("/snapshots", {"snapshot": {**body, "force": True}})
+    user.post("/snapshots", {"snapshot": body})
+    user.post("/snapshots", {"snapshot": {**body, "force": False}}, 400)
+
+
+def test_administrators_know_better(local: Local) -> None:
+    user, boss = newcomer(local, "snapshots-admin"), admin(local)
+    snapshot = user.snapshot(user.volume())
+    path = f"/snapshots/{snapshot['id']}"
+    user.post(f"{path}/action", {"os-reset_status": {"status": "error"}}, 403)
+    boss.post(f"{path}/action", {"os-reset_status": {"status": "nonsense"}}, 400)
+    boss.post(f"{path}/action", {"os-reset_status": {"status": "creating"}})
+    report = {"os-update_snapshot_status": {"status": "error", "progress": "80%"}}
+    user.post(f"{path}/action", report)
+    shown = user.get(path)["snapshot"]
+    assert (shown["status"], shown["os-extended-snapshot-attributes:progress"]) == ("error", "80%")
+    user.post(f"{path}/action", report, 400)
+    boss.post(f"{path}/action", {"os-force_delete": {}})
+    settle(local)
+    user.get(path, 404)
+
+
+def test_volumes_are_made_of_snapshots_and_volumes(local: Local) -> None:
+    user = newcomer(local, "snapshots-sources")
+    volume = user.volume(size=2)
+    user.act(volume, "os-set_bootable", {"bootable": True}, 200)
+    snapshot = user.snapshot(volume)
+    made = user.volume(size=None, snapshot_id=snapshot["id"])
+    assert (made["size"], made["snapshot_id"], made["bootable"]) == (2, snapshot["id"], "true")
+    clone = user.volume(size=3, source_volid=volume["id"])
+    assert (clone["size"], clone["source_volid"]) == (3, volume["id"])
+    for source in ({"snapshot_id": snapshot["id"]}, {"source_volid": volume["id"]}):
+        answer = user.ask("POST", "/volumes", {"volume": {"size": 1, **source}})
+        assert answer.status == 400
+        assert "cannot be smaller than" in message(answer)
+    other = newcomer(local, "snapshots-sources-other")
+    other.post("/volumes", {"volume": {"size": 2, "snapshot_id": snapshot["id"]}}, 404)
+    other.post("/volumes", {"volume": {"size": 2, "source_volid": volume["id"]}}, 404)
+    assert user.get(f"/snapshots/{snapshot['id']}")["snapshot"]["status"] == "available"
