@@ -1,10 +1,5 @@
 """Quotas and limits: set by administrators, kept by counting what there is."""
 
-from concurrent.futures import ThreadPoolExecutor
-
-from onestack.core.db import Database
-from onestack.volume.quotas import QuotaExceeded
-from onestack.volume.volumes.order import VolumeWanted
 from tests.cloud import Local
 from tests.settle import settle
 from tests.volume.actors import Actor, admin, message, newcomer
@@ -103,25 +98,3 @@ def test_deleted_volumes_do_not_count(local: Local) -> None:
         user.delete(f"/volumes/{volume['id']}")
         settle(local)
     user.volume()
-
-
-def test_nobody_slips_past_a_limit(local: Local) -> None:
-    """Of many who want the last volume at once, one gets it."""
-    user = newcomer(local, "quotas-race")
-    limit(local, user, volumes=3)
-    user.volume()
-    user.volume()
-    database = local.cloud.get(Database)
-    wanted = VolumeWanted(project_id=user.project, user_id="u", size=1)
-
-    def create(_number: int) -> bool:
-        try:
-            with database.transaction() as session:
-                wanted.enter(session)
-        except QuotaExceeded:
-            return False
-        return True
-
-    with ThreadPoolExecutor(8) as threads:
-        assert sum(threads.map(create, range(40))) == 1
-    assert len(user.ids()) == 3
