@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any, ClassVar
 
+import msgspec
 from sqlalchemy import JSON, Engine, MetaData, Text, create_engine, event, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
@@ -168,7 +169,10 @@ class Database:
 
 def _sqlite_engine(url: str, durable: bool) -> Engine:
     connecting = {"timeout": BUSY_TIMEOUT_S}
-    engine = create_engine(url, connect_args=connecting, hide_parameters=True)
+    engine = create_engine(
+        url, connect_args=connecting, hide_parameters=True,
+        json_deserializer=msgspec.json.decode,  # four times as fast, and lists are full of it
+    )  # fmt: skip
 
     @event.listens_for(engine, "connect")
     def prepare(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:

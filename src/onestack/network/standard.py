@@ -23,7 +23,7 @@ class Tags(TypeDecorator[list[str]]):
         return "".join(f"{SEPARATOR}{each}" for each in sorted(set(value or ()))) + SEPARATOR
 
     def process_result_value(self, value: str | None, _dialect: Any) -> list[str]:
-        return [each for each in (value or "").split(SEPARATOR) if each]
+        return value[1:-1].split(SEPARATOR) if value and value != SEPARATOR else []
 
 
 class Standard:
@@ -62,4 +62,4 @@ def touch(record: Standard) -> None:
 
 def iso(moment: dt.datetime) -> str:
     """A moment as Neutron writes it."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.isoformat(timespec="seconds") + "Z"

@@ -20,6 +20,7 @@ from onestack.network.standard import iso
 
 DOMAIN = "openstacklocal"
 IN_ONE_CLAUSE = 500  # ids in one statement
+DASHED = str.maketrans(".:", "--")
 VIF = {"port_filter": True, "connectivity": "l2"}
 
 _ADDRESSES = cast(Table, AddressRecord.__table__)
@@ -72,7 +73,7 @@ def _names(name: str, fixed: Iterable[dict[str, str]]) -> list[dict[str, str]]:
     found = []
     for each in fixed:
         address = each["ip_address"]
-        hostname = name or f"host-{address.replace('.', '-').replace(':', '-')}"
+        hostname = name or f"host-{address.translate(DASHED)}"
         fqdn = f"{hostname}.{DOMAIN}."
         found.append({"ip_address": address, "hostname": hostname, "fqdn": fqdn})
     return found
