@@ -39,7 +39,7 @@ def ask(guest: Guest, folder: Path) -> Asked:
     script.chmod(0o755)
     report.unlink(missing_ok=True)
     guest.call(
-        "env", f"REPORT={report}", "busybox", "udhcpc", "-i", "eth0", "-n", "-q", "-f", "-t", "3",
+        "env", f"REPORT={report}", "busybox", "udhcpc", "-i", "eth0", "-n", "-q", "-f", "-t", "2",
         "-T", "1", "-s", str(script), "-O", "121", "-O", "mtu", "-O", "search", "-O", "tftp",
     )  # fmt: skip
     if not report.exists():

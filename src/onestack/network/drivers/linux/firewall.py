@@ -34,6 +34,7 @@ class Plan:
     groups: dict[str, GroupWiring | None] = field(default_factory=dict)
     ports: dict[str, PortWiring | None] = field(default_factory=dict)
     troubles: dict[str, str] = field(default_factory=dict)
+    unguarded: set[str] = field(default_factory=set)  # ports that not even a closed door guards
 
 
 class Firewall:
@@ -51,22 +52,14 @@ class Firewall:
         before = groups.Judge(dict(self._groups)), dict(self._ports)
         self._note(plan)
         pieces = self._pieces(plan)
-        if self._load(pieces) is not None:
+        # The second try is for tables that somebody else has emptied.
+        if self._load(pieces) is not None and self._load_anew(pieces) is not None:
             self._load_each(pieces, plan)
         self._forget_connections(plan, *before)
-        for key in [f"port {each}" for each, port in plan.ports.items() if port is None]:
-            self._numbers.free(key)
-        self._numbers.save()
-
-    def remove(self) -> None:
-        """Remove the tables; the ports must be gone by then."""
-        nft.load(self._table.gone())
+        self._forget_numbers(plan)
 
     def zone(self, network_id: str) -> int:
         return self._numbers.of(f"network {network_id}")
-
-    def ports_of(self, group_id: str) -> list[PortWiring]:
-        return [each for each in self._ports.values() if group_id in each.groups]
 
     def _note(self, plan: Plan) -> None:
         _update(self._groups, plan.groups)
@@ -110,14 +103,23 @@ class Firewall:
         return found
 
     def _load(self, pieces: Mapping[str, Piece | None]) -> CommandFailed | None:
+        """Change what the kernel has; what went wrong, if anything did: then nothing changed."""
+        if not self._is_loaded:
+            return self._load_anew(pieces)
         try:
-            if self._is_loaded:
-                commands = self._table.change(pieces)
-            else:
-                whole = {key: piece for key, piece in pieces.items() if piece is not None}
-                commands = self._table.whole(whole)
-            if commands:
+            if commands := self._table.change(pieces):
                 nft.load(commands)
+        except CommandFailed as error:
+            return error
+        self._table.keep(pieces)
+        return None
+
+    def _load_anew(self, pieces: Mapping[str, Piece | None]) -> CommandFailed | None:
+        """Load all that there is to be, whatever the kernel has."""
+        whole = {**self._table.pieces, **pieces}
+        there = {key: piece for key, piece in whole.items() if piece is not None}
+        try:
+            nft.load(self._table.whole(there))
         except CommandFailed as error:
             return error
         self._is_loaded = True
@@ -131,25 +133,37 @@ class Firewall:
             for key, piece in pieces.items()
             if key.startswith("group ") and piece and key not in self._table.pieces
         ]
-        self._load({f"group {name}": groups.unknown(name) for name in fresh})
+        self._load_anew({f"group {name}": groups.unknown(name) for name in fresh})
         order = ("bridge", "group", "port")
         by_kind = sorted(pieces, key=lambda key: order.index(key.partition(" ")[0]))
         there = [key for key in by_kind if pieces[key] is not None]
         for key in [*there, *(key for key in reversed(by_kind) if pieces[key] is None)]:
-            self._load_alone(key, pieces[key], plan)
+            failure = self._load({key: pieces[key]})
+            if failure is not None:
+                self._shut(key, failure, plan)
 
-    def _load_alone(self, key: str, piece: Piece | None, plan: Plan) -> None:
-        failure = self._load({key: piece})
-        if failure is None:
-            return
+    def _shut(self, key: str, failure: CommandFailed, plan: Plan) -> None:
+        """Let nothing through where the kernel did not take what should judge it."""
         kind, _, name = key.partition(" ")
         plan.troubles[name] = str(failure)
         log.warning("a piece of the firewall was refused", piece=key, reason=str(failure))
-        port = self._ports.get(name) if kind == "port" else None
-        if port is not None:
-            self._load({key: guard.closed(port)})
-        elif kind == "group" and piece is not None:
+        if kind == "group":
             self._load({key: groups.unknown(name)})
+        elif kind == "port" and name in self._ports:
+            failure_too = self._load({key: guard.closed(self._ports[name])})
+            if failure_too is not None:
+                plan.unguarded.add(name)
+
+    def _forget_numbers(self, plan: Plan) -> None:
+        """Numbers that others may have now; no connection is left that bears them."""
+        for name, bridge in plan.bridges.items():
+            if bridge is None:
+                connections.forget_zone(self.zone(name))
+                self._numbers.free(f"network {name}")
+        for name, port in plan.ports.items():
+            if port is None:
+                self._numbers.free(f"port {name}")
+        self._numbers.save()
 
     def _forget_connections(
         self, plan: Plan, judge: groups.Judge, ports: Mapping[str, PortWiring]

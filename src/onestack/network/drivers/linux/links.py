@@ -182,6 +182,11 @@ class Links:
         if change:
             self._netlink.link("set", index=found["index"], **change)
 
+    def part(self, name: str) -> None:
+        """Take a device off its bridge, if it is there."""
+        if self.find(name) is not None:
+            self.alter(name, master=0)
+
     def alter(self, name: str, **change: Any) -> None:
         self._forget(name)
         self._netlink.link("set", index=self.index(name), **change)

@@ -16,7 +16,7 @@ def ensure(folder: Path, table: str, bridges: Mapping[str, list[str]], inner: st
     on a bridge goes by the same rules, and is left as it is; so is what goes to our own devices,
     whose names begin with `inner`."""
     own = {"table": {"family": "ip", "name": table}}
-    commands: list[nft.Command] = [{"add": own}, {"delete": own}, {"add": own}]
+    commands: list[nft.Command] = [*gone(table), {"add": own}]
     commands.append(nft.add_chain("ip", table, "nat-out", "postrouting", 100))
     for bridge, cidrs in sorted(bridges.items()):
         prefixes = [nft.prefix(ipaddress.ip_network(each)) for each in cidrs]
@@ -36,10 +36,14 @@ def ensure(folder: Path, table: str, bridges: Mapping[str, list[str]], inner: st
     set_sysctl(FORWARDING, "1")
 
 
-def remove(folder: Path, table: str) -> None:
-    """Have the host forward no more than before."""
+def gone(table: str) -> list[nft.Command]:
+    """Commands that remove the table, whether or not it is there."""
     own = {"table": {"family": "ip", "name": table}}
-    nft.load([{"add": own}, {"delete": own}])
+    return [{"add": own}, {"delete": own}]
+
+
+def restore(folder: Path) -> None:
+    """Have the host forward no more than before."""
     before = folder / "ip_forward"
     if before.exists():
         set_sysctl(FORWARDING, before.read_text())

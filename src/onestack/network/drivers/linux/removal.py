@@ -26,7 +26,7 @@ def take_down(folder: Path, mark: str) -> None:
         namespaces.remove(name)
     with Links() as links:
         links.remove(*links.named(names.alias))
-    masquerade.remove(folder, names.table)
-    nft.load(nft.Table(names.table, FAMILIES, ()).gone())
+    nft.load([*nft.Table(names.table, FAMILIES, ()).gone(), *masquerade.gone(names.table)])
+    masquerade.restore(folder)
     for programs in ("dhcp", "routers"):
         shutil.rmtree(folder / programs, ignore_errors=True)

@@ -7,6 +7,7 @@ from typing import TypeVar, cast
 
 import msgspec
 
+from onestack.core import log
 from onestack.network.switch import (
     GroupWiring,
     Item,
@@ -36,7 +37,11 @@ class Store:
         self._wirings: dict[tuple[Kind, str], Wiring] = {}
         for kind, shape in TYPES.items():
             for path in sorted((folder / kind).glob("*.json")):
-                wiring = msgspec.json.decode(path.read_bytes(), type=shape)
+                try:
+                    wiring = msgspec.json.decode(path.read_bytes(), type=shape)
+                except msgspec.DecodeError as error:  # the control plane tells it again
+                    log.warning("a wiring cannot be read", path=str(path), reason=str(error))
+                    continue
                 self._wirings[kind, wiring.id] = wiring
 
     def put(self, kind: Kind, wiring: Wiring) -> None:

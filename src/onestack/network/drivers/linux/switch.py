@@ -161,11 +161,12 @@ class LinuxSwitch:
             self._firewall.change(plan)
             self._report(plan, outcome)
             for network in fresh.networks:
-                with outcome.attempt("network", network.id):
-                    self._network(links, network, outcome)
+                if ("network", network.id) not in outcome.troubles:
+                    with outcome.attempt("network", network.id):
+                        self._network(links, network, outcome)
             for port in fresh.ports:
                 with outcome.attempt("port", port.id):
-                    self._port(links, port)
+                    self._port(links, port, is_guarded=port.id not in plan.unguarded)
             for router in fresh.routers:
                 with outcome.attempt("router", router.id):
                     self._router(links, router, before.get(router.id))
@@ -253,7 +254,10 @@ class LinuxSwitch:
             outcome.trouble("network", network.id, each)
         self._questions.open_network(network)
 
-    def _port(self, links: Links, port: PortWiring) -> None:
+    def _port(self, links: Links, port: PortWiring, *, is_guarded: bool) -> None:
+        if not is_guarded:
+            links.part(port.device)
+            return
         network = self._there(port.network_id)
         bridge = self._networks.name(network)
         links.tap(port.device, self._names.alias, bridge, network.mtu)
