@@ -179,17 +179,48 @@ def _turned(value: Any, shape: Any, version: Version, *, widens: bool) -> Any:
     return _turned_struct(value, shape, version, widens=widens)
 
 
-def _turned_struct(value: Any, struct: type[Struct], version: Version, *, widens: bool) -> Any:
+def _turned_struct(value: Any, struct: Any, version: Version, *, widens: bool) -> Any:
+    target, steps = _plan(struct, version, widens)
+    given: dict[str, Any] = {}
+    for name, hint, is_required in steps:
+        found = getattr(value, name, _MISSING)
+        if found is _MISSING:
+            if is_required:
+                given[name] = UNSET
+        elif hint is None:
+            given[name] = found
+        else:
+            given[name] = _turned(found, hint, version, widens=widens)
+    return target(**given)
+
+
+_MISSING = object()
+
+
+@cache
+def _plan(
+    struct: type[Struct], version: Version, widens: bool
+) -> tuple[type[Struct], list[tuple[str, Any, bool]]]:
+    """What a struct is turned into, field by field: those that need turning have a hint."""
     hints = _hints(struct)
-    target = struct if widens else at(struct, version)
-    given = {
-        each.name: _turned(
-            getattr(value, each.name, UNSET), hints[each.name], version, widens=widens
+    target: type[Struct] = struct if widens else at(struct, version)
+    return target, [
+        (
+            each.name,
+            None if at(hints[each.name], version) == _bare(hints[each.name]) else hints[each.name],
+            each.required,
         )
         for each in msgspec.structs.fields(target)
-        if each.required or hasattr(value, each.name)
-    }
-    return target(**given)
+    ]
+
+
+def _bare(hint: Any) -> Any:
+    """A hint as `at` gives it when nothing in it changes: without marks of ours."""
+    if get_origin(hint) is not Annotated:
+        return hint
+    inner = get_args(hint)[0]
+    kept = [mark for mark in hint.__metadata__ if not isinstance(mark, Window | Named)]
+    return Annotated[(inner, *kept)] if kept else inner
 
 
 def _is_of(value: Any, hint: Any) -> bool:

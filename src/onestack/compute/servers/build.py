@@ -28,6 +28,9 @@ class Build(Flow[ServerRecord]):
     event = "compute.instance.create"
     tries_max = 3
 
+    is_volume_backed: bool = False
+    has_volumes: bool = False
+    has_ports: bool = False
     host: str | None = None
     is_host_forced: bool = False
     is_admin: bool = False
@@ -35,13 +38,12 @@ class Build(Flow[ServerRecord]):
     files: dict[str, str] = {}
     tried: list[str] = []
     last_failure: str = ""
-    wiring_since: float | None = None
+    wiring_since: float = 0.0
 
     @step(shows="scheduling")
     def schedule(self) -> Next:
         server = self.subject
-        root = disks_of(self.session, server.id)[0]
-        size = placing.size_of(server, is_volume_backed=root.destination_type == "volume")
+        size = placing.size_of(server, is_volume_backed=self.is_volume_backed)
         spec = placing.spec_of(
             self.session, server, size, host=self.host, is_forced=self.is_host_forced,
             avoid=self.tried,
@@ -51,9 +53,15 @@ class Build(Flow[ServerRecord]):
             return self.unplaceable
         server.host, server.availability_zone = placed[0].host, placed[0].zone
         touch(server)
-        if networking.bind(self.session, server):
+        if self.has_ports:
+            networking.bind(self.session, server)
             self.wiring_since = clock.now().timestamp()
-        return self.map_block_devices if self._has_volumes() else self._before_spawn()
+        if self.has_volumes:
+            return self.map_block_devices
+        if self.has_ports:
+            return self.wait_for_ports
+        self.show("spawn")  # at once: many servers are built at a time, and a step less is a third
+        return self.spawn()
 
     @step(shows="scheduling")
     def unplaceable(self) -> Next:
@@ -66,17 +74,15 @@ class Build(Flow[ServerRecord]):
         for disk in _volumes(disks_of(self.session, self.subject.id)):
             if disk.volume_id is None:
                 return Child(volume.CreateVolume, self._ordered(disk), then=self.map_block_devices)
-            if disk.attachment_id is None:
-                self._reserve(disk)
             if not disk.is_attached:
                 return self._connected(disk)
-        return self._before_spawn()
+        return self.wait_for_ports if self.has_ports else self.spawn
 
     @step(shows="networking")
     def wait_for_ports(self) -> Next:
         if networking.are_wired(self.session, self.subject):
             return self.spawn
-        waited_s = clock.now().timestamp() - (self.wiring_since or 0.0)
+        waited_s = clock.now().timestamp() - self.wiring_since
         if waited_s > WIRING_S:
             raise Failure("VirtualInterfaceCreateException", "Virtual Interface creation failed")
         return Sleep(LOOK_S)
@@ -97,8 +103,9 @@ class Build(Flow[ServerRecord]):
         server.vm_state, server.launched_at = "active", clock.now()
         show_power(server, guest.power)
         touch(server)
-        for disk in _volumes(disks_of(self.session, server.id)) if self._has_volumes() else ():
-            mark_attached(self, disk)
+        if self.has_volumes:
+            for disk in _volumes(disks_of(self.session, server.id)):
+                mark_attached(self, disk)
         instance_actions.finish(self.session, server)
         return None
 
@@ -118,7 +125,8 @@ class Build(Flow[ServerRecord]):
         server = self.subject
         if self.is_host_forced or len(self.tried) >= HOSTS_MAX:
             raise Failure("RescheduledException", self.last_failure, "spawn")
-        networking.unbind(self.session, server)
+        if self.has_ports:
+            networking.unbind(self.session, server)
         for disk in _volumes(disks_of(self.session, server.id)):
             disk.is_attached = False
         server.host = None
@@ -135,13 +143,6 @@ class Build(Flow[ServerRecord]):
     def describe(self) -> dict[str, Any]:
         return described(self.subject)
 
-    def _before_spawn(self) -> Next:
-        is_waiting = self.wiring_since is not None
-        return self.wait_for_ports if is_waiting else self.spawn
-
-    def _has_volumes(self) -> bool:
-        return bool(_volumes(disks_of(self.session, self.subject.id)))
-
     def _ordered(self, disk: BlockDeviceRecord) -> Any:
         """A new volume's row, of which `CreateVolume` makes a volume."""
         server = self.subject
@@ -154,12 +155,6 @@ class Build(Flow[ServerRecord]):
         attachment = volume.reserve(self.session, made, server.id, is_of_server=True)
         disk.volume_id, disk.attachment_id, disk.size_gb = made.id, attachment.id, made.size
         return made
-
-    def _reserve(self, disk: BlockDeviceRecord) -> None:
-        owner = None if self.is_admin else self.subject.project_id
-        found = volume.volume_of(self.session, str(disk.volume_id), owner)
-        attachment = volume.reserve(self.session, found, self.subject.id, is_of_server=True)
-        disk.attachment_id, disk.size_gb = attachment.id, found.size
 
     def _connected(self, disk: BlockDeviceRecord) -> Next:
         """Have the volume exported to the host; it counts as attached from then on."""

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import Table, insert
 
+from onestack import volume
 from onestack.compute import keypairs, quotas, rules, server_groups
 from onestack.compute.flavors import record as flavors
 from onestack.compute.flavors.record import FlavorNotFound, FlavorRecord
@@ -232,11 +233,12 @@ def _key(ctx: Context, name: str | None) -> KeypairRecord | None:
 def _check_quotas(ctx: Context, order: Order) -> None:
     """Refuse what is too much; where a range is asked for, as many as there may be are made."""
     project_id, user_id = str(ctx.caller.project_id), ctx.caller.user_id
-    limits = quotas.limits_of(ctx.session, project_id)
     wanted = order.wanted
-    if 0 <= limits["metadata_items"] < len(wanted.metadata):
-        raise TooMuchMetadata(most=limits["metadata_items"])
-    _check_files(wanted, limits)
+    if wanted.metadata or wanted.personality:
+        limits = quotas.limits_of(ctx.session, project_id)
+        if 0 <= limits["metadata_items"] < len(wanted.metadata):
+            raise TooMuchMetadata(most=limits["metadata_items"])
+        _check_files(wanted, limits)
     while True:
         asked = {
             "instances": order.count, "cores": order.count * order.flavor.vcpus,
@@ -317,6 +319,7 @@ def _server(ctx: Context, order: Order, server_id: str, at: int, number: int) ->
         user_data=wanted.user_data,
         has_config_drive=flag(wanted.config_drive) or _needs_drive(order),
         pinned_zone=order.where.zone, availability_zone=order.where.zone, vm_state="building",
+        task_state="scheduling",
         metadata_items=dict(wanted.metadata), access_ip_v4=wanted.access_ip_v4 or None,
         access_ip_v6=wanted.access_ip_v6 or None, disk_config=_disk_config(order),
         reservation_id=order.reservation_id, launch_index=at, root_device_name="/dev/vda",
@@ -350,6 +353,11 @@ def _disk_config(order: Order) -> str:
 
 def _add_disks(ctx: Context, order: Order, ids: Sequence[str]) -> None:
     rows = [row for each in ids for row in disks.rows(each, order.disks)]
+    for row in rows:
+        if row.volume_id is not None:
+            found = volume.volume_of(ctx.session, row.volume_id, ctx.caller.project_id)
+            reserved = volume.reserve(ctx.session, found, row.server_id, is_of_server=True)
+            row.attachment_id, row.size_gb = reserved.id, found.size
     table = cast(Table, BlockDeviceRecord.__table__)
     names = [column.name for column in table.c]
     values = [{name: getattr(row, name) for name in names} for row in rows]
@@ -361,7 +369,9 @@ def _add_disks(ctx: Context, order: Order, ids: Sequence[str]) -> None:
 def _begin(ctx: Context, order: Order, server: ServerRecord) -> None:
     """Start the server's building."""
     Build.start(
-        ctx.session, server, host=order.where.host,
+        ctx.session, server, is_volume_backed=order.disks[0].destination_type == "volume",
+        has_volumes=any(each.destination_type == "volume" for each in order.disks),
+        has_ports=bool(order.ports), host=order.where.host,
         is_host_forced=order.where.is_forced, is_admin=is_admin(ctx),
         password=order.password if server.has_config_drive else "",
         files={each.path: each.contents for each in order.wanted.personality},

@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
-from sqlalchemy import JSON, ForeignKey, Index, Table, delete, insert, select
+from sqlalchemy import JSON, ForeignKey, Index, Table, bindparam, delete, insert, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from onestack.core import clock
@@ -163,6 +163,17 @@ class ServerNotFound(NotFound):
 _SERVERS = cast(Table, ServerRecord.__table__)
 _DELETED = cast(Table, DeletedServerRecord.__table__)
 _NAMES = [each.name for each in _DELETED.c]
+# Built once: what a statement costs is mostly its building.
+_DISKS_OF = (
+    select(BlockDeviceRecord)
+    .where(BlockDeviceRecord.server_id == bindparam("server"))
+    .order_by(BlockDeviceRecord.position)
+)
+_INTERFACES_OF = (
+    select(InterfaceRecord)
+    .where(InterfaceRecord.server_id == bindparam("server"))
+    .order_by(InterfaceRecord.position)
+)
 
 
 def find(session: Session, server_id: str) -> ServerRecord:
@@ -175,14 +186,12 @@ def find(session: Session, server_id: str) -> ServerRecord:
 
 def disks_of(session: Session, server_id: str) -> Sequence[BlockDeviceRecord]:
     """A server's disks, in their order."""
-    wanted = select(BlockDeviceRecord).where(BlockDeviceRecord.server_id == server_id)
-    return session.scalars(wanted.order_by(BlockDeviceRecord.position)).all()
+    return session.scalars(_DISKS_OF, {"server": server_id}).all()
 
 
 def interfaces_of(session: Session, server_id: str) -> Sequence[InterfaceRecord]:
     """A server's ports, in their order."""
-    wanted = select(InterfaceRecord).where(InterfaceRecord.server_id == server_id)
-    return session.scalars(wanted.order_by(InterfaceRecord.position)).all()
+    return session.scalars(_INTERFACES_OF, {"server": server_id}).all()
 
 
 def tags_of(session: Session, server_ids: Iterable[str]) -> dict[str, list[str]]:
