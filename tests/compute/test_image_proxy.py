@@ -116,5 +116,17 @@ def test_hosts_as_they_were(client: Client) -> None:
     assert by_project["(total)"]["cpu"] == 64
     assert by_project["(used_now)"]["cpu"] >= 1
     old.get("/os-hosts/nowhere", status=404)
+    assert old.put(f"/os-hosts/{host}", {"status": "disable"}) == {
+        "host": host, "status": "disabled"
+    }  # fmt: skip
+    assert client.admin.get(f"/os-services?host={host}")["services"][-1]["status"] == "disabled"
+    old.put(f"/os-hosts/{host}", {"status": "enable"})
+    old.put(f"/os-hosts/{host}", {"maintenance_mode": "enable"}, status=501)
+    old.put(f"/os-hosts/{host}", {}, status=400)
+    old.put(f"/os-hosts/{host}", {"status": "x"}, status=400)
+    old.put("/os-hosts/nowhere", {"status": "enable"}, status=404)
+    old.get(f"/os-hosts/{host}/reboot", status=501)
+    old.get("/os-hosts/nowhere/reboot", status=404)
+    client.member.at("2.42").get(f"/os-hosts/{host}/reboot", status=403)
     client.admin.get("/os-hosts", status=404)
     client.member.at("2.42").get("/os-hosts", status=403)

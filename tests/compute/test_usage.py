@@ -83,6 +83,10 @@ def test_pages_of_servers(client: Client) -> None:
     assert len(whole["server_usages"]) == 3
 
 
+def test_a_project_without_a_name_is_not_there(client: Client) -> None:
+    client.admin.get("/os-simple-tenant-usage/", status=404)
+
+
 def test_moments(client: Client) -> None:
     usage(client, "start=x", status=400)
     usage(client, "start=2020-01-02T00:00:00&end=2020-01-01T00:00:00", status=400)

@@ -46,6 +46,7 @@ SERVICE = Service(
     microversions=VERSIONS,
     style=ComputeStyle(),
     topic="compute",
+    takes_last_slash=False,
     shared_rules=SHARED | {rule.name: rule.check for rule in JUDGED_TOO},
     sockets={proxy.PATH: proxy.serve},
     nouns=(

@@ -1,16 +1,36 @@
 """Hosts, as clients of versions before 2.43 ask for them."""
 
+from typing import Literal
+
 from sqlalchemy import column, func, select, table
 
 from onestack.compute import nodes, rules, services
 from onestack.compute.nodes import DEFAULT_ZONE
 from onestack.core.api import Operations, Page
 from onestack.core.context import Context
-from onestack.core.shapes import Shape
+from onestack.core.errors import ApiError, BadRequest, NotFound
+from onestack.core.shapes import UNSET, Shape, UnsetType
 
 api = Operations("hosts")
 
 UNTIL = "2.42"
+
+
+class NotSupported(ApiError):
+    status = 501
+    title = "Not Implemented"
+    message = "The requested functionality is not supported."
+
+
+class NothingToDo(BadRequest):
+    message = "Invalid input for field/attribute: 'status' or 'maintenance_mode' is required"
+
+
+class HostUpdate(Shape, forbid_unknown_fields=True):
+    """Whether a host takes servers."""
+
+    status: Literal["enable", "disable"] | UnsetType = UNSET
+    maintenance_mode: Literal["enable", "disable"] | UnsetType = UNSET
 
 
 class HostQuery(Shape):
@@ -88,6 +108,26 @@ def show(ctx: Context, host: str) -> Page[ResourceView]:
     }
     used = [Resource(host=host, project=name, **sums) for name in ("(used_now)", "(used_max)")]
     return Page([ResourceView(resource=each) for each in (whole, *used, *by_project)])
+
+
+@api.put("/v2.1/os-hosts/{host}", rules.rule("os-hosts:update"), until=UNTIL)
+def update(ctx: Context, host: str, body: HostUpdate) -> dict[str, str]:
+    """Let a host take servers, or no more; no hypervisor of ours has a mode of maintenance."""
+    if body.status is UNSET and body.maintenance_mode is UNSET:
+        raise NothingToDo
+    found = services.named(ctx.session, host)
+    if body.maintenance_mode is not UNSET:
+        raise NotSupported
+    is_enabled = body.status == "enable"
+    services.enable(ctx, found, is_enabled, None)
+    return {"host": host, "status": "enabled" if is_enabled else "disabled"}
+
+
+@api.get("/v2.1/os-hosts/{host}/{action}", rules.rule("os-hosts:power"), until=UNTIL, kept=False)
+def power(ctx: Context, host: str, action: str) -> None:
+    """Refuse to start a host, or to shut it down: no hypervisor of ours does that."""
+    nodes.find(ctx.session, host)
+    raise NotSupported if action in ("startup", "shutdown", "reboot") else NotFound
 
 
 _SERVERS = table(

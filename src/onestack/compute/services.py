@@ -146,7 +146,7 @@ def update(ctx: Context, service_id: str, body: ServiceUpdate) -> dict[str, Serv
         raise ReasonWithoutDisabling
     if body.status is not UNSET:
         reason = None if body.disabled_reason is UNSET else body.disabled_reason
-        _enable(ctx, found, body.status == "enabled", reason)
+        enable(ctx, found, body.status == "enabled", reason)
     if body.forced_down is not UNSET:
         _force_down(ctx, found, flag(body.forced_down))
     return {"service": _view(ctx, found, zones_of(ctx.session))}
@@ -209,7 +209,7 @@ def _update_named(ctx: Context, action: str, body: ServiceUpdate) -> Changed:
         raise BadRequest("Invalid input for field/attribute: 'host' and 'binary' are required")
     if action not in ("enable", "disable", "disable-log-reason", "force-down"):
         raise NoSuchAction
-    found = _named(ctx.session, body.host, body.binary)
+    found = named(ctx.session, body.host, body.binary)
     changed = Changed(host=body.host, binary=body.binary)
     if action == "force-down":
         if ctx.version < (2, 11):
@@ -224,12 +224,13 @@ def _update_named(ctx: Context, action: str, body: ServiceUpdate) -> Changed:
         if body.disabled_reason is UNSET:
             raise BadRequest("Missing disabled reason field")
         reason = changed.disabled_reason = body.disabled_reason
-    _enable(ctx, found, action == "enable", reason)
+    enable(ctx, found, action == "enable", reason)
     changed.status = status_of(found.agent)
     return changed
 
 
-def _enable(ctx: Context, found: Compute, is_enabled: bool, reason: str | None) -> None:
+def enable(ctx: Context, found: Compute, is_enabled: bool, reason: str | None) -> None:
+    """Let a host take servers, or no more."""
     found.agent.is_enabled = is_enabled
     found.agent.disabled_reason = None if is_enabled else reason
     nodes.synchronise(ctx.session, found.node)
@@ -269,7 +270,8 @@ def _find(ctx: Context, service_id: str) -> Compute:
     return found[0]
 
 
-def _named(session: Session, host: str, binary: str) -> Compute:
+def named(session: Session, host: str, binary: str = COMPUTE) -> Compute:
+    """The service of a host."""
     found = computes(session, ComputeNodeRecord.host == host) if binary == COMPUTE else []
     if not found:
         raise BinaryNotFound(binary=binary[:80], host=host)

@@ -92,10 +92,11 @@ def _add(by_method: ByMethod, operation: Operation) -> None:
 
 
 def _lacks_name(service: Service, path: str) -> bool:
-    """Whether a path ends where a name should be, for a service that makes a difference of it."""
+    """Whether a path ends where a name should be, for a service that makes a difference of it; the
+    service itself and its versions are also called with a slash at the end."""
     if service.takes_last_slash or not path.endswith("/"):
         return False
-    return path.rstrip("/") != service.root
+    return len(_segments(path)) > len(_segments(service.root)) + 1
 
 
 def _segments(path: str) -> list[str]:
