@@ -66,7 +66,10 @@ def network(cloud: Cloud) -> Settings:
         found["public_network_id"] = networks[0]["id"]
         found["floating_network_name"] = networks[0]["name"]
     aliases = [each["alias"] for each in _get(cloud, f"{url}/extensions")["extensions"]]
-    features = {"api_extensions": ",".join(aliases), "ipv6": "True", "floating_ips": "True"}
+    features = {
+        "api_extensions": ",".join(aliases), "ipv6": "True", "ipv6_subnet_attributes": "True",
+        "floating_ips": "True",
+    }  # fmt: skip
     return {"network": found, "network-feature-enabled": features}
 
 

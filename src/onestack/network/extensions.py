@@ -77,6 +77,8 @@ EXTENSIONS: dict[str, tuple[str, str]] = {
     "standard-attr-tag": ("Tag support for resources with standard attribute", "Tags."),
     "standard-attr-timestamp": ("Resource timestamps", "Everything says when it changed."),
     "stateful-security-group": ("Stateful security group", "Groups with or without a state."),
+    "tag": ("Tag support", "Networks have tags."),
+    "tag-ext": ("Tag support for resources: subnet, subnetpool, port, router", "So have others."),
     "subnet_allocation": ("Subnet Allocation", "Subnets that are cut from pools."),
 }
 
