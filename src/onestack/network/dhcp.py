@@ -1,5 +1,7 @@
 """DHCP servers: which host answers on which network, and as which port."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -31,7 +33,7 @@ def ensure(session: Session, network_id: str, near: str = "") -> None:
     port = add.plain(session, network, wish, owner=DHCP, device=f"dhcp-{network_id}", host=host)
     session.add(DhcpServerRecord(network_id=network_id, host=host, port_id=port.id))
     session.flush()
-    change.ring(session, [host])
+    _tell(session, network_id, [host])
 
 
 def refresh(session: Session, network_id: str) -> None:
@@ -77,13 +79,20 @@ def move_to(session: Session, server: DhcpServerRecord, host: str) -> None:
     assert port is not None
     port.host, port.status = host, "DOWN"
     session.flush()
-    change.ring(session, [left, host])
+    _tell(session, server.network_id, [left, host])
 
 
 def gateways(session: Session) -> list[AgentRecord]:
     """The hosts that DHCP servers and routers may be placed on."""
     hosts = agents.alive(session, "switch")
     return [each for each in hosts if each.description.get("is_gateway", True)]
+
+
+def _tell(session: Session, network_id: str, hosts: Sequence[str]) -> None:
+    """Hosts hear that they have a DHCP server, or have it no more; with the network, or besides."""
+    for host in hosts:
+        change.touch_on(session, host, "network", network_id)
+    change.ring(session, hosts)
 
 
 def _chosen_host(session: Session, near: str) -> str | None:
