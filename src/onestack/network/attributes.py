@@ -13,6 +13,7 @@ from onestack.core.policy import Rule
 from onestack.core.shapes import UNSET, Meta
 
 MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
+LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 PRINTED = r"^[^\x00-\x08\x0a-\x1f\x7f]*$(?!\n)"
 
 Text = Annotated[str, Meta(max_length=255, pattern=PRINTED)]
@@ -66,3 +67,14 @@ def mac(text: str) -> str:
     if MAC.fullmatch(found) is None or found == "00:00:00:00:00:00":
         raise InvalidInput(reason=f"'{text[:64]}' is not a valid MAC address")
     return found
+
+
+def domain_name(given: str | None) -> str:
+    """A name in the DNS, as it is kept; or `InvalidInput`."""
+    text = (given or "").lower()
+    if text and not all(LABEL.fullmatch(each) for each in text.removesuffix(".").split(".")):
+        raise InvalidInput(
+            reason=f"'{text[:64]!a}' not a valid PQDN or FQDN. Reason: it must consist of "
+            "alphanumeric characters and hyphens"
+        )
+    return text

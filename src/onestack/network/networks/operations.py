@@ -12,7 +12,7 @@ from onestack.core.context import Context
 from onestack.core.errors import BadRequest, Conflict
 from onestack.core.shapes import UNSET
 from onestack.network import lists, quotas, rbac, rules
-from onestack.network.attributes import InvalidInput, given_in, judge, said
+from onestack.network.attributes import InvalidInput, domain_name, given_in, judge, said
 from onestack.network.networks import attributes, segments
 from onestack.network.networks.attributes import (
     NOUN,
@@ -156,6 +156,8 @@ def payload(record: NetworkRecord) -> dict[str, Any]:
 def add(session: Session, project_id: str, **given: Any) -> NetworkRecord:
     """A new network; what is not given is as it always is."""
     kind = given.pop("network_type", None)
+    if "dns_domain" in given:
+        given["dns_domain"] = domain_name(given["dns_domain"])
     wanted = Segment(kind, given.pop("physical_network", None), given.pop("segmentation_id", None))
     chosen = segments.given(session, wanted) if kind else segments.chosen(session)
     segments.refuse_twin(session, chosen)
@@ -212,6 +214,8 @@ def _refuse_provider(record: NetworkRecord, given: dict[str, Any]) -> None:
 def _apply(session: Session, record: NetworkRecord, given: dict[str, Any]) -> None:
     if "mtu" in given:
         given["mtu"] = segments.mtu_of(record.network_type, given["mtu"])
+    if "dns_domain" in given:
+        given["dns_domain"] = domain_name(given["dns_domain"])
     if given.get("shared") is False and record.shared:
         _refuse_unshare(session, record)
     if given.get("external") is False and record.external:

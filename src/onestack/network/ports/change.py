@@ -9,7 +9,7 @@ from onestack.core import clock
 from onestack.core.context import Context
 from onestack.core.errors import Conflict
 from onestack.network import ipam, rules
-from onestack.network.attributes import address, mac
+from onestack.network.attributes import address, domain_name, mac
 from onestack.network.ports import add, bind, checks
 from onestack.network.ports.addresses import Allocator, Wish
 from onestack.network.ports.record import AddressRecord, PortRecord, addresses_of
@@ -43,7 +43,7 @@ def apply(ctx: Context, record: PortRecord, given: dict[str, Any]) -> None:
             value = given[name]
             setattr(record, name, NEVER_NULL[name] if value is None else value)
     if "dns_name" in given:
-        record.dns_name = checks.hostname(given["dns_name"])
+        record.dns_name = domain_name(given["dns_name"]).removesuffix(".")
     if "extra_dhcp_opts" in given:
         options = checks.options_of(given["extra_dhcp_opts"], record.extra_dhcp_opts)
         record.extra_dhcp_opts = options

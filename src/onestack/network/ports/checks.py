@@ -11,7 +11,6 @@ PAIRS_MAX = 10
 OPTION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 # No control character, and nothing but what is printed, reaches a configuration file.
 OPTION_VALUE = re.compile(r"[\x20-\x7e]{0,255}")
-LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 
 
 class TooManyPairs(BadRequest):
@@ -85,17 +84,6 @@ def options_of(
             "opt_name": name, "opt_value": each.opt_value, "ip_version": version,
         }  # fmt: skip
     return list(found.values())
-
-
-def hostname(given: str | None) -> str:
-    """A port's name in the DNS."""
-    text = (given or "").lower().rstrip(".")
-    if text and not all(LABEL.fullmatch(each) for each in text.split(".")):
-        raise InvalidInput(
-            reason=f"'{text[:64]!a}' not a valid PQDN or FQDN. Reason: it must consist of "
-            "alphanumeric characters and hyphens"
-        )
-    return text
 
 
 def check_security(

@@ -9,7 +9,7 @@ from onestack.core.context import Context
 from onestack.core.errors import Conflict
 from onestack.core.shapes import UNSET
 from onestack.network import lists, quotas, rules
-from onestack.network.attributes import given_in, judge, mac, said
+from onestack.network.attributes import domain_name, given_in, judge, mac, said
 from onestack.network.networks import attributes as networks
 from onestack.network.networks.operations import NothingToMake
 from onestack.network.networks.record import NetworkRecord
@@ -146,7 +146,7 @@ def _read(ctx: Context, body: PortCreate, network: NetworkRecord) -> NewPort:
     if options:
         new.attributes["extra_dhcp_opts"] = checks.options_of(options)
     if name:
-        new.attributes["dns_name"] = checks.hostname(name)
+        new.attributes["dns_name"] = domain_name(name).removesuffix(".")
     return new
 
 
