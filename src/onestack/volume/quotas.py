@@ -10,6 +10,7 @@ from onestack.core import quota
 from onestack.core.db import Record
 from onestack.core.errors import TooLarge
 from onestack.volume.snapshots.record import SnapshotRecord
+from onestack.volume.types.record import VolumeTypeRecord
 from onestack.volume.volumes.record import TOPIC, VolumeRecord
 
 DEFAULTS = {
@@ -68,24 +69,22 @@ def usage_of(project_id: str, type_id: str | None = None) -> dict[str, Select[tu
 
 
 def check(
-    session: Session, project_id: str, type_id: str, type_name: str, wanted: Mapping[str, int]
-) -> None:
-    """Let the project add what is wanted of a type, or raise `QuotaExceeded`."""
+    session: Session, project_id: str, kind: VolumeTypeRecord, wanted: Mapping[str, int],
+    size: int = 0,
+) -> None:  # fmt: skip
+    """Let the project add what is wanted of a type, or raise `QuotaExceeded`; a volume that shall
+    be of a size must be no larger than one may be."""
     limits = limits_of(session, project_id)
+    largest = limits["per_volume_gigabytes"]
+    if largest != quota.UNLIMITED and size > largest:
+        raise VolumeTooLarge(size=size, limit=largest)
     usage, amounts = {}, {}
     for name, amount in wanted.items():
         usage[name], amounts[name] = _counted(name, project_id), amount
-        of_type = f"{name}_{type_name}"
+        of_type = f"{name}_{kind.name}"
         if of_type in limits:
-            usage[of_type], amounts[of_type] = _counted(name, project_id, type_id), amount
+            usage[of_type], amounts[of_type] = _counted(name, project_id, kind.id), amount
     quota.check(session, f"volume:{project_id}", limits, usage, amounts, QuotaExceeded)
-
-
-def check_size(session: Session, project_id: str, size: int) -> None:
-    """Refuse a volume that is larger than one of the project may be."""
-    limit = limits_of(session, project_id)["per_volume_gigabytes"]
-    if limit != quota.UNLIMITED and size > limit:
-        raise VolumeTooLarge(size=size, limit=limit)
 
 
 def _counted(name: str, project_id: str, type_id: str | None = None) -> Select[tuple[Any]]:

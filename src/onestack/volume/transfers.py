@@ -217,7 +217,7 @@ def _hand_over(ctx: Context, record: TransferRecord, volume: VolumeRecord) -> No
         "snapshots": len(snapshots),
         "gigabytes": volume.size + sum(each.volume_size for each in snapshots),
     }
-    quotas.check(ctx.session, taker, kind.id, kind.name, more)
+    quotas.check(ctx.session, taker, kind, more)
     taken: list[VolumeRecord | SnapshotRecord] = [volume, *snapshots]
     for each in taken:
         each.project_id, each.user_id = taker, ctx.caller.user_id

@@ -36,7 +36,7 @@ class CreateSnapshot(Flow[SnapshotRecord]):
             )
         kind = session.get_one(VolumeTypeRecord, volume.volume_type_id)
         more = {"snapshots": 1, "gigabytes": volume.size}
-        quotas.check(session, volume.project_id, kind.id, kind.name, more)
+        quotas.check(session, volume.project_id, kind, more)
         record = SnapshotRecord(
             id=new_id(), volume_id=volume.id, project_id=volume.project_id,
             user_id=user_id, name=name, description=description,

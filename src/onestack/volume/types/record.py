@@ -3,7 +3,7 @@
 import datetime as dt
 from typing import Any, cast
 
-from sqlalchemy import Connection, ForeignKey, Table, event, insert, select
+from sqlalchemy import Connection, ForeignKey, Table, event, insert, or_, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from onestack.core.db import Record
@@ -61,12 +61,13 @@ class TypeNameNotFound(NotFound):
 
 def default_type(session: Session, project_id: str) -> VolumeTypeRecord:
     """The type of a volume of this project that names none."""
-    chosen = session.get(DefaultTypeRecord, project_id)
-    if chosen is not None:
-        return session.get_one(VolumeTypeRecord, chosen.volume_type_id)
-    return session.scalars(
-        select(VolumeTypeRecord).where(VolumeTypeRecord.name == DEFAULT_NAME)
-    ).one()
+    kind, chosen = VolumeTypeRecord, DefaultTypeRecord
+    of_project = select(chosen.volume_type_id).where(chosen.project_id == project_id)
+    wanted = select(kind).where(
+        or_(kind.name == DEFAULT_NAME, kind.id == of_project.scalar_subquery())
+    )
+    found = session.scalars(wanted).all()
+    return next((each for each in found if each.name != DEFAULT_NAME), found[0])
 
 
 def may_use(session: Session, record: VolumeTypeRecord, project_id: str | None) -> bool:

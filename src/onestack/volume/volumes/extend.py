@@ -73,8 +73,7 @@ def extend(ctx: Context, volume_id: str, body: ExtendBody) -> None:
     old_size = access.seen(ctx, volume_id).size
     volume = access.starting(ctx, volume_id, ExtendVolume, check, old_size=old_size)
     kind = ctx.session.get_one(VolumeTypeRecord, volume.volume_type_id)
-    quotas.check_size(ctx.session, volume.project_id, wanted)
     more = {"gigabytes": wanted - volume.size}
-    quotas.check(ctx.session, volume.project_id, kind.id, kind.name, more)
+    quotas.check(ctx.session, volume.project_id, kind, more, wanted)
     volume.size = wanted
     set_status(volume, "extending")

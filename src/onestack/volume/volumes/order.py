@@ -41,9 +41,8 @@ class VolumeWanted:
         with trace.span("task", "extract_volume_request"):
             record, kind = _extracted(session, self)
         with trace.span("task", "reserve_quota"):
-            quotas.check_size(session, record.project_id, record.size)
             more = {"volumes": 1, "gigabytes": record.size}
-            quotas.check(session, record.project_id, kind.id, kind.name, more)
+            quotas.check(session, record.project_id, kind, more, record.size)
         with trace.span("task", "create_entry"):
             session.add(record)
         # What a project has is counted by its rows: with the entry, the quota is used.

@@ -1,5 +1,6 @@
 """A volume as clients see it."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
@@ -99,7 +100,7 @@ def views(ctx: Context, rows: Sequence[Any]) -> list[VolumeView]:
     """Volumes with details, in as many statements as one takes."""
     attachments = _attachments(ctx, [row.id for row in rows])
     is_admin = rules.is_admin(ctx)
-    return [_view(ctx, row, attachments.get(row.id, []), is_admin) for row in rows]
+    return [_view(ctx, row, row.type_name, attachments[row.id], is_admin) for row in rows]
 
 
 def view(ctx: Context, record: VolumeRecord) -> VolumeView:
@@ -111,13 +112,16 @@ def view(ctx: Context, record: VolumeRecord) -> VolumeView:
 
 def created(ctx: Context, record: VolumeRecord) -> VolumeCreated:
     """One volume, as it is shown to who made or changed it."""
-    shown = view(ctx, record)
+    kind = ctx.session.get_one(VolumeTypeRecord, record.volume_type_id)
+    attachments = [] if record.status == "creating" else _attachments(ctx, [record.id])[record.id]
+    shown = _view(ctx, record, kind.name, attachments, rules.is_admin(ctx))
     return VolumeCreated(**{name: getattr(shown, name) for name in VolumeCreated.__struct_fields__})
 
 
 def _view(
-    ctx: Context, row: Any, attachments: list[VolumeAttachmentView], is_admin: bool
-) -> VolumeView:  # fmt: skip
+    ctx: Context, row: Any, type_name: str, attachments: list[VolumeAttachmentView],
+    is_admin: bool,
+) -> VolumeView:  # fmt: skip  # fmt: skip
     return VolumeView(
         id=row.id,
         status=row.status,
@@ -127,7 +131,7 @@ def _view(
         updated_at=iso(row.updated_at),
         name=row.name,
         description=row.description,
-        volume_type=row.type_name,
+        volume_type=type_name,
         snapshot_id=row.snapshot_id,
         source_volid=row.source_volid,
         metadata=_metadata(row),
@@ -163,13 +167,13 @@ def _metadata(row: Any) -> dict[str, Any]:
 
 def _attachments(ctx: Context, volume_ids: Iterable[str]) -> dict[str, list[VolumeAttachmentView]]:
     """What the API calls attachments: those that are, not those that are reserved."""
-    found: dict[str, list[VolumeAttachmentView]] = {}
+    found: dict[str, list[VolumeAttachmentView]] = defaultdict(list)
     wanted = select(AttachmentRecord).where(
         AttachmentRecord.volume_id.in_(list(volume_ids)),
         AttachmentRecord.attach_status.in_(("attached", "detaching", "error_detaching")),
     )
     for each in ctx.session.scalars(wanted.order_by(AttachmentRecord.created_at)):
-        found.setdefault(each.volume_id, []).append(
+        found[each.volume_id].append(
             VolumeAttachmentView(
                 id=each.volume_id,
                 attachment_id=each.id,
