@@ -58,10 +58,11 @@ class Routes:
 
     def _lead(self, path: str, operation: Operation, names: tuple[str, ...]) -> None:
         node = self._node(path)
-        if node.by_method and node.names != names:
+        is_first = not node.by_method
+        _add(node.by_method, operation)
+        if not is_first and node.names != names:
             raise ValueError(f"other parameters in {path}: {node.names} and {names}")
         node.names = names
-        _add(node.by_method, operation)
 
     def _node(self, path: str) -> _Node:
         node = self._root
