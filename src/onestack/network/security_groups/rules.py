@@ -214,15 +214,16 @@ def _refuse_twin(
     """A rule that lets through what another one of its group does is one too many."""
     if any(_key(each) == _key(record) for each in others):
         raise DuplicateRule
-    known = select(SecurityGroupRuleRecord).where(
-        SecurityGroupRuleRecord.security_group_id == record.security_group_id,
-        SecurityGroupRuleRecord.direction == record.direction,
-        SecurityGroupRuleRecord.ethertype == record.ethertype,
+    same = ("security_group_id", "direction", "ethertype", "port_range_min", "port_range_max",
+            "remote_ip_prefix", "remote_group_id")  # fmt: skip
+    table = NOUN.table.c
+    known = select(table.id, table.protocol).where(
+        *(table[name].is_not_distinct_from(getattr(record, name)) for name in same)
     )
     with session.no_autoflush:
-        for each in session.scalars(known):
-            if _key(each) == _key(record):
-                raise RuleExists(id=each.id)
+        for row in session.execute(known).all():
+            if number_of(row.protocol) == number_of(record.protocol):
+                raise RuleExists(id=row.id)
 
 
 def _key(record: SecurityGroupRuleRecord) -> tuple[object, ...]:
