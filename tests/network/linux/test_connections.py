@@ -48,6 +48,15 @@ def test_a_rule_that_is_gone_takes_its_connections_along(two: Two) -> None:
         assert two.client.connects("10.0.0.6", 22, True)
 
 
+def test_pings_stop_with_their_rule(two: Two) -> None:
+    two.rules(EGRESS, rule(protocol="icmp", port_min=8))
+    with two.client.flood("10.0.0.6") as flood:
+        assert two.client.reaches("10.0.0.6")
+        two.rules(EGRESS)
+        assert two.client.misses("10.0.0.6")
+    assert flood.sent > flood.lost > 0
+
+
 def test_a_member_that_left_is_cut_off(two: Two) -> None:
     two.rules(EGRESS, rule(remote_group=two.everything.id))
     with two.server.listening(22):

@@ -5,12 +5,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from onestack.core import log, shell
+from onestack.network.drivers.linux import protocols
 from onestack.network.drivers.linux.groups import Connection
 
 TIMEOUT_S = 30.0
 NOTHING_FOUND = 1
-NAMES = {"icmp": 1, "tcp": 6, "udp": 17, "dccp": 33, "gre": 47, "icmpv6": 58, "sctp": 132,
-         "udplite": 136}  # fmt: skip
+OPTIONS = {"sport": "--sport", "dport": "--dport"}
+ICMP = {"type": "--icmp-type", "code": "--icmp-code", "id": "--icmp-id"}
+ICMPV6 = {"type": "--icmpv6-type", "code": "--icmpv6-code", "id": "--icmpv6-id"}
 
 
 @dataclass(frozen=True)
@@ -80,15 +82,15 @@ def _parsed(line: str, family: str) -> Tracked | None:
         int(first.get("dport", first.get("type", 0))),
         int(first.get("code", 0)),
     )
-    names = {"sport": "--sport", "dport": "--dport", "type": "--icmp-type", "code": "--icmp-code",
-             "id": "--icmp-id"}  # fmt: skip
-    if number == NAMES["icmpv6"]:
-        names = {key: option.replace("icmp", "icmpv6") for key, option in names.items()}
-    details = [part for key, option in names.items() if key in first
-               for part in (option, first[key])]  # fmt: skip
-    if number not in NAMES.values():
-        details = []
-    name = next((name for name, each in NAMES.items() if each == number), str(number))
-    where = ("--family", family, "--proto", name, "--orig-src", first["src"], "--orig-dst",
-             first["dst"])  # fmt: skip
-    return Tracked(connection, (*where, *details))
+    return Tracked(connection, ("--family", family, *_named(number, first)))
+
+
+def _named(number: int, said: dict[str, str]) -> list[str]:
+    """The words by which conntrack finds a connection again."""
+    found = ["--proto", protocols.TRACKED.get(number, str(number)),
+             "--orig-src", said["src"], "--orig-dst", said["dst"]]  # fmt: skip
+    if number in protocols.TRACKED:
+        options = {protocols.ICMP: ICMP, protocols.ICMPV6: ICMPV6}.get(number, OPTIONS)
+        for key in options.keys() & said.keys():
+            found += [options[key], said[key]]
+    return found

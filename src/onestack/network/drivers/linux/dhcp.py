@@ -54,8 +54,6 @@ class DhcpServers:
         assert network.dhcp is not None
         with Links() as links:
             if is_new:
-                set_sysctl("ipv6/conf/all/accept_ra", "0")
-                set_sysctl("ipv6/conf/all/forwarding", "0")
                 links.alter("lo", state="up")
             set_sysctl(f"ipv6/conf/{device}/accept_dad", "0")
             set_sysctl(f"ipv6/conf/{device}/accept_ra", "0")

@@ -8,6 +8,8 @@ NUMBERS = {
 }  # fmt: skip
 ICMP, ICMPV6 = 1, 58
 WITH_PORTS = {6: "tcp", 17: "udp", 33: "dccp", 132: "sctp", 136: "udplite"}
+# Those of which conntrack knows more than two addresses.
+TRACKED = {ICMP: "icmp", ICMPV6: "icmpv6", 47: "gre", **WITH_PORTS}
 # IPv6 headers that precede a protocol's own: the kernel's idea of a protocol passes over them.
 EXTENSIONS = frozenset({0, 43, 44, 60})
 ANY = frozenset({"", "any", "-1"})

@@ -41,10 +41,10 @@ class Routers:
             links.veth(outer, self._names.alias, device, inside.path)
             links.join(outer, bridge, mtu)
             mtus[device] = mtu
-        kept = {self._names.router_leg(leg.port_id) for _, leg in _legs(router)}
-        for _, leg in _legs(before) if before is not None else []:
-            if (outer := self._names.router_leg(leg.port_id)) not in kept:
-                links.remove(outer)
+        if before is not None:
+            kept = {leg.port_id for _, leg in _legs(router)}
+            lost = [leg.port_id for _, leg in _legs(before) if leg.port_id not in kept]
+            links.remove(*(self._names.router_leg(each) for each in lost))
         old = _translations(before) if before is not None else set()
         stale = {address for address, _ in old - _translations(router)}
         inside.run(lambda: self._arrange(router, mtus, stale))
@@ -55,8 +55,8 @@ class Routers:
         if folder.exists():
             Program(folder, "dnsmasq").stop()
             shutil.rmtree(folder)
-        for _, leg in _legs(router) if router is not None else []:
-            links.remove(self._names.router_leg(leg.port_id))
+        legs = _legs(router) if router is not None else []
+        links.remove(*(self._names.router_leg(leg.port_id) for _, leg in legs))
         namespaces.remove(self._names.router_namespace(router_id))
 
     def _arrange(self, router: RouterWiring, mtus: dict[str, int], stale: set[str]) -> None:
@@ -66,10 +66,10 @@ class Routers:
             links.alter("lo", state="up")
             set_sysctl("ipv4/conf/all/arp_ignore", "1")
             set_sysctl("ipv4/conf/all/arp_announce", "2")
-            set_sysctl("ipv6/conf/all/accept_ra", "0")
             for kind, leg in _legs(router):
                 device = inner(kind, leg.port_id)
                 set_sysctl(f"ipv6/conf/{device}/accept_dad", "0")
+                set_sysctl(f"ipv6/conf/{device}/accept_ra", "0")
                 links.end(device, leg.mac, mtus[device])
                 wanted = list(leg.addresses)
                 if kind == "qg":
