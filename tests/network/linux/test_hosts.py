@@ -1,8 +1,12 @@
 """Networks that reach over several hosts, and the physical ones that they are on."""
 
+from pathlib import Path
+
 import pytest
 from msgspec.structs import replace
 
+from onestack.core import shell
+from onestack.network.drivers.linux import networks
 from onestack.network.switch import Changes, Segment
 from tests.network.linux.conftest import MakeHost
 from tests.network.linux.world import (
@@ -153,6 +157,32 @@ def test_guests_go_out_in_the_host_s_name_where_that_is_wanted(make_host: MakeHo
     with world.listening(8000) as server:
         assert guest.connects("192.0.2.2", 8000, True)
         assert server.peers == ["192.0.2.1"]
+
+
+def test_what_a_host_can_do_is_said(make_host: MakeHost) -> None:
+    host = make_host(tunnel_address="192.0.2.7", physical_networks={"public": "", "lab": "br-lab"})
+    said = host.switch.describe()
+    assert said.driver == "linux"
+    assert said.segments == ["local", "flat", "vxlan"]
+    assert said.tunnel_address == "192.0.2.7"
+    assert said.physical_networks == ["lab", "public"]
+    assert "vxlan" not in host.call("ip", "-d", "link").stdout  # nothing is left of the trial
+
+
+def test_no_bridge_is_made_that_no_rule_reaches(
+    host: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The kernel of the tests has the filter built in: a path stands for one that has not."""
+    monkeypatch.setattr(networks, "FILTER", tmp_path / "none")
+    one = network()
+
+    def answer(argv: tuple[str, ...], _: bytes | None) -> shell.Result:
+        return shell.Result(b"", b"not found", int(argv[0] == "modprobe"))
+
+    with shell.use(shell.Simulated(answer)):
+        applied = host.switch.apply(Changes(networks=[one]))
+    assert "modprobe br_netfilter" in applied.troubles[0].text
+    assert host.call("ip", "-br", "link", "show", "type", "bridge").stdout == ""
 
 
 @pytest.mark.parametrize(

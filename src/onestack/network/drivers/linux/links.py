@@ -21,6 +21,7 @@ GONE = (errno.ENODEV, errno.ENOENT, errno.EADDRNOTAVAIL, errno.ESRCH)
 SYSTEM = Path("/proc/sys/net")
 DOOMED = 0x6F6E6531  # the group of devices that are removed together
 STATIC = 4  # the protocol of routes that are ours
+PROBE = (1 << 24) - 1  # the number of a tunnel that nobody has
 GLOBAL, LINK = 0, 253  # scopes of addresses
 
 
@@ -150,6 +151,15 @@ class Links:
         )  # fmt: skip
         set_sysctl(f"ipv6/conf/{name}/disable_ipv6", "1")
         self.alter(name, IFLA_IFALIAS=alias)
+
+    def can_tunnel(self, name: str) -> bool:
+        """Whether the kernel has tunnels; tried with a name that is free."""
+        try:
+            self._netlink.link("add", ifname=name, kind="vxlan", vxlan_id=PROBE, vxlan_port=0)
+        except NetlinkError as error:
+            return bool(error.code != errno.EOPNOTSUPP)
+        self.remove(name)
+        return True
 
     def peers(self, name: str, wanted: Iterable[str]) -> None:
         """Where a tunnel sends what it does not know the way of: to each of these hosts."""

@@ -2,7 +2,10 @@
 
 import ipaddress
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
+from onestack.core import shell
+from onestack.core.shell import CommandFailed
 from onestack.network.drivers.linux.firewall import Bridge
 from onestack.network.drivers.linux.links import Links, set_sysctl
 from onestack.network.drivers.linux.names import Names
@@ -10,6 +13,8 @@ from onestack.network.drivers.linux.options import LinuxOptions
 from onestack.network.switch import NetworkWiring
 
 SEGMENTS = ("local", "flat", "vxlan")
+FILTER = Path("/proc/sys/net/bridge")  # there when packets on bridges pass by the rules for IP
+MODULE_S = 20.0
 
 
 class NotPossible(ValueError):
@@ -43,6 +48,7 @@ class Networks:
 
     def ensure(self, links: Links, network: NetworkWiring) -> None:
         """Make a network's bridge, and lead it where it must lead."""
+        _have_filter()
         bridge = self.name(network)
         links.bridge(bridge, self._names.alias)
         if network.segment.kind == "vxlan":
@@ -94,3 +100,16 @@ class Networks:
             if each.segment.kind == "flat"
             and each.segment.physical_network in self._options.gateway_of
         }
+
+
+def _have_filter() -> None:
+    """See to it that the kernel judges what passes over bridges; without that, no bridge."""
+    if FILTER.exists():
+        return
+    try:
+        shell.run(["modprobe", "br_netfilter"], timeout_s=MODULE_S)
+    except CommandFailed as error:
+        raise NotPossible(f"this kernel judges nothing on bridges: {error}") from None
+    # Our bridges ask for it themselves; those of others are left as they were.
+    for version in ("iptables", "ip6tables", "arptables"):
+        set_sysctl(f"bridge/bridge-nf-call-{version}", "0")

@@ -88,13 +88,14 @@ class LinuxSwitch:
         self._heard: dict[tuple[Kind, str], tuple[int, float]] = {}  # revisions, and when they came
         self._troubled: set[tuple[Kind, str]] = set()
         self._is_resumed = False
+        self._segments: list[str] = []
 
     def describe(self) -> SwitchDescription:
         with self._lock:
             self._resume()
         return SwitchDescription(
             driver="linux",
-            segments=list(networks.SEGMENTS),
+            segments=self._segments,
             tunnel_address=self._options.tunnel_address,
             physical_networks=sorted(self._options.physical_networks),
         )
@@ -136,9 +137,15 @@ class LinuxSwitch:
             ports=self._store.all(PortWiring),
             routers=self._store.all(RouterWiring),
         )
+        self._home.run(self._probe)
         self._home.run(lambda: self._apply(kept))
         self._heard.clear()
         self._is_resumed = True
+
+    def _probe(self) -> None:
+        with Links() as links:
+            can_tunnel = links.can_tunnel(self._names.tunnel("probe"))
+        self._segments = [each for each in networks.SEGMENTS if each != "vxlan" or can_tunnel]
 
     def _apply(self, changes: Changes) -> Applied:
         outcome = Outcome()
