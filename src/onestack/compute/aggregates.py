@@ -215,7 +215,7 @@ def add_host(ctx: Context, aggregate_id: str, body: HostBody) -> AggregateView:
     ctx.session.add(AggregateHostRecord(aggregate_id=record.id, host=body.host))
     record.updated_at = clock.now()
     _changed(ctx, "addhost", record)
-    nodes.synchronise(ctx.session, node)
+    nodes.synchronise(ctx.session, node, _uuids(ctx.session, body.host))
     return _shown(ctx, record)
 
 
@@ -236,7 +236,8 @@ def remove_host(ctx: Context, aggregate_id: str, body: HostBody) -> AggregateVie
     ctx.session.delete(member)
     record.updated_at = clock.now()
     _changed(ctx, "removehost", record)
-    nodes.synchronise(ctx.session, nodes.find(ctx.session, body.host))
+    node = nodes.find(ctx.session, body.host)
+    nodes.synchronise(ctx.session, node, _uuids(ctx.session, body.host))
     return _shown(ctx, record)
 
 
@@ -269,6 +270,14 @@ def forget_host(session: Session, host: str) -> None:
         select(AggregateHostRecord).where(AggregateHostRecord.host == host)
     ):
         session.delete(each)
+
+
+def _uuids(session: Session, host: str) -> list[str]:
+    """The aggregates that a host is in, as placement knows them."""
+    wanted = select(AggregateRecord.uuid).join(
+        AggregateHostRecord, AggregateHostRecord.aggregate_id == AggregateRecord.id
+    )
+    return list(session.scalars(wanted.where(AggregateHostRecord.host == host)))
 
 
 def _find(session: Session, aggregate_id: str) -> AggregateRecord:

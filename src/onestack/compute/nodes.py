@@ -1,11 +1,12 @@
 """Compute nodes: the hosts that servers run on, as their agents described them."""
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import column, select, table
+from sqlalchemy import select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from onestack import placement
@@ -58,8 +59,11 @@ def find(session: Session, host: str) -> ComputeNodeRecord:
     return record
 
 
-def enrol(session: Session, agent: AgentRecord) -> ComputeNodeRecord:
-    """Write down what a host has, here and in placement; as often as one likes."""
+def enrol(
+    session: Session, agent: AgentRecord, aggregates: Sequence[str] | None = None
+) -> ComputeNodeRecord:
+    """Write down what a host has, here and in placement; as often as one likes. The aggregates are
+    told only when they changed: operators keep some of placement's by themselves too."""
     described = msgspec.convert(agent.description, HostDescription)
     node = session.scalar(select(ComputeNodeRecord).where(ComputeNodeRecord.host == agent.host))
     now = clock.now()
@@ -80,28 +84,17 @@ def enrol(session: Session, agent: AgentRecord) -> ComputeNodeRecord:
     traits = [*described.traits, *([] if agent.is_enabled else [DISABLED])]
     placement.enrol(
         session, node.id, node.host, stock=_stock(described), has=traits,
-        aggregates=_aggregates(session, node.host), is_operators=True,
+        aggregates=aggregates, is_operators=True,
     )  # fmt: skip
     return node
 
 
-def synchronise(session: Session, node: ComputeNodeRecord) -> None:
+def synchronise(
+    session: Session, node: ComputeNodeRecord, aggregates: Sequence[str] | None = None
+) -> None:
     """Let placement know what changed of a host without its agent's doing."""
     session.flush()
-    enrol(session, of_host(session, node.host, "hypervisor"))
-
-
-def _aggregates(session: Session, host: str) -> list[str]:
-    """The aggregates that a host is in, as placement knows them."""
-    aggregates = table("aggregates", column("id"), column("uuid"))
-    hosts = table("aggregate_hosts", column("aggregate_id"), column("host"))
-    return list(
-        session.scalars(
-            select(aggregates.c.uuid)
-            .join(hosts, hosts.c.aggregate_id == aggregates.c.id)
-            .where(hosts.c.host == host)
-        )
-    )
+    enrol(session, of_host(session, node.host, "hypervisor"), aggregates)
 
 
 def _stock(described: HostDescription) -> dict[str, Inventory]:

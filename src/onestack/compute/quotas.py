@@ -1,6 +1,6 @@
 """Quotas: how much of everything a project may have, and each of its users."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Select, bindparam, column, delete, func, select, table
@@ -80,7 +80,11 @@ _SET = select(QuotaRecord.scope, QuotaRecord.resource, QuotaRecord.most).where(
 def check(session: Session, project_id: str, user_id: str, wanted: Mapping[str, int]) -> None:
     """Let the session add so many servers (`instances`, `cores`, `ram`) or server groups to a
     project, or refuse; what it adds before its commit is counted by whoever checks next."""
-    limits, own = limits_of(session, project_id), limits_of_user(session, project_id, user_id)
+    own_scope = user_scope(project_id, user_id)
+    order = [class_scope("default"), project_scope(project_id), own_scope]
+    rows = session.execute(_SET, {"scopes": order}).all()
+    limits = _merged([row for row in rows if row.scope != own_scope], order)
+    own = {row.resource: row.most for row in rows if row.scope == own_scope}
     refusal = _refusal(wanted)
     quota.check(session, f"compute:{project_id}", limits, usage_of(project_id), wanted, refusal)
     narrowed = {name: amount for name, amount in wanted.items() if name in own}
@@ -168,9 +172,13 @@ def counted(session: Session, project_id: str, user_id: str | None = None) -> di
 
 def _limits(session: Session, scopes: tuple[str, ...]) -> dict[str, int]:
     """Defaults, overridden by what is set for everybody, and then by each of the scopes."""
-    order = (class_scope("default"), *scopes)
+    order = [class_scope("default"), *scopes]
+    return _merged(session.execute(_SET, {"scopes": order}).all(), order)
+
+
+def _merged(rows: Sequence[Any], order: Sequence[str]) -> dict[str, int]:
+    """Limits, those of later scopes before those of earlier ones."""
     found = {**DEFAULTS}
-    rows = session.execute(_SET, {"scopes": list(order)}).all()
     for _, resource, most in sorted(rows, key=lambda row: order.index(row.scope)):
         found[resource] = most
     return found
