@@ -136,6 +136,19 @@ def test_a_server_goes_on_when_more_leases_come(host: Host, tmp_path: Path) -> N
     assert _process(host, one.id) == process
 
 
+def test_a_server_that_has_just_begun_hears_of_more_leases(host: Host) -> None:
+    one = network(subnets=[subnet("10.0.0.0/24")])
+    ports = [port(one, f"10.0.0.{n}") for n in range(5, 15)]
+    server = dhcp("10.0.0.2/24")
+    host.apply(networks=[replace(one, dhcp=server)])
+    process = _process(host, one.id)
+    for count in range(1, 11):
+        leases = [lease(each) for each in ports[:count]]
+        host.apply(networks=[changed(one, dhcp=replace(server, leases=leases))])
+    assert _process(host, one.id) == process
+    assert "dnsmasq" in Path(f"/proc/{process}/cmdline").read_text()
+
+
 def test_no_server_is_left_where_none_is_wanted(host: Host) -> None:
     one = network(subnets=[subnet("10.0.0.0/24")], dhcp=dhcp("10.0.0.2/24"))
     host.apply(networks=[one])

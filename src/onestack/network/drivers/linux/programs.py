@@ -7,10 +7,12 @@ from pathlib import Path
 
 import msgspec
 
-from onestack.core import shell
+from onestack.core import clock, shell
 from onestack.core.shell_host import Daemon
 from onestack.network.drivers.linux.namespaces import Namespace
 from onestack.network.drivers.linux.store import write
+
+BEGINS_S, POLL_S = 2.0, 0.005
 
 
 class Note(msgspec.Struct, frozen=True):
@@ -45,6 +47,9 @@ class Program:
         """Have it read its files again."""
         note = self._read()
         if note is not None and shell.is_alive(_daemon(note)):
+            until = clock.monotonic() + BEGINS_S
+            while not _listens(note.pid) and clock.monotonic() < until:
+                clock.sleep(POLL_S)  # one that has just begun would end of the signal
             os.kill(note.pid, signal.SIGHUP)
 
     def stop(self) -> None:
@@ -58,6 +63,15 @@ class Program:
             return msgspec.json.decode(self._note.read_bytes(), type=Note)
         except (FileNotFoundError, msgspec.DecodeError):
             return None
+
+
+def _listens(pid: int) -> bool:
+    """Whether a program has said what it does when it is told to read again."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        name, _, mask = line.partition(":")
+        if name == "SigCgt":
+            return bool(int(mask, 16) >> (signal.SIGHUP - 1) & 1)
+    return False
 
 
 def _daemon(note: Note) -> Daemon:
