@@ -19,6 +19,7 @@ PACKAGES = {
     "slapadd": "slapd",
     "ldapsearch": "ldap-utils",
     "qemu-img": "qemu-utils",
+    "isoinfo": "genisoimage",
 }
 FOLDERS = ("/usr/sbin", "/usr/lib/postgresql/*/bin", "/usr/lib/rabbitmq/bin")
 INSTALL_S = 600

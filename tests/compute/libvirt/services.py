@@ -52,8 +52,8 @@ def web(host: Host, address: str, port: int) -> Iterator[Path]:
 class Storage:
     """A tgtd on the host, with one volume."""
 
-    def __init__(self, host: Host, number: int) -> None:
-        self.host, self.number = host, number
+    def __init__(self, host: Host) -> None:
+        self.host, self.number = host, os.getpid() % 30000
         self.folder = Path(tempfile.mkdtemp(prefix="lvt-iscsi-", dir="/tmp"))
         self.volume = self.folder / "volume.raw"
         with self.volume.open("wb") as file:
@@ -64,7 +64,7 @@ class Storage:
         return {
             "driver_volume_type": "iscsi",
             "data": {
-                "target_portal": "127.0.0.1:3260",
+                "target_portal": f"{self.host.address}:3260",
                 "target_iqn": "iqn.2026-11.org.test:volume-1",
                 "target_lun": 1,
                 "auth_method": "CHAP",
@@ -96,8 +96,8 @@ class Storage:
 @contextmanager
 def storage(host: Host) -> Iterator[Storage]:
     """Volumes that are reached by iSCSI with a password."""
-    one = Storage(host, os.getpid() % 30000)
-    portal = ("--iscsi", "portal=127.0.0.1:3260")
+    one = Storage(host)
+    portal = ("--iscsi", f"portal={host.address}:3260")
     try:
         with running(host, "tgtd", "-f", "-C", str(one.number), *portal):
             until(lambda: answers(host, 3260), 10, "tgtd answers")

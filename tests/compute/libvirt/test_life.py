@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,15 @@ from onestack.cli.guest import GuestImage
 from onestack.compute.hypervisor import Disk, Guest, GuestSpec
 from tests.compute.libvirt.guests import booted, drive, source, spec
 from tests.compute.libvirt.hosts import CallFailed, Host, until
+
+VISIT = """
+import socket, sys
+try:
+    with socket.create_connection((sys.argv[1], int(sys.argv[2])), 10) as visit:
+        print(visit.recv(12).decode())
+except ConnectionRefusedError:
+    print("refused")
+"""
 
 
 @pytest.fixture
@@ -118,6 +128,11 @@ def test_what_cannot_be_is_refused_and_leaves_nothing(
         assert not list(host.folder.rglob(f"*{guest.id}*"))
 
 
+def visited(host: Host, port: int) -> str:
+    """The first that a port of the host says."""
+    return host.run(sys.executable, "-c", VISIT, host.address, str(port))
+
+
 def hostile(tiny: GuestImage, folder: Path) -> list[tuple[GuestSpec, str]]:
     """Guests that must not be made, and what is said of each."""
     root = spec(tiny.disk).disks[0]
@@ -186,8 +201,10 @@ def test_a_console_is_bounded_and_reachable(host: Host, guest: GuestSpec) -> Non
     host.call("describe")
     assert log.stat().st_size < 1 << 20
     assert host.call("console_log", guest_id=guest.id).endswith("the end\n")
-    for kind in ("vnc", "serial"):
-        assert Path(host.call("console", guest_id=guest.id, kind=kind).path).is_socket()
+    screen = host.call("console", guest_id=guest.id, kind="vnc")
+    assert screen.host == host.address
+    assert visited(host, screen.port).startswith("RFB 003")
+    assert visited(host, screen.port) == "refused\n"  # it takes one visitor
     host.call("destroy", guest_id=guest.id)
     with pytest.raises(CallFailed, match="no vnc console"):
         host.call("console", guest_id=guest.id, kind="vnc")

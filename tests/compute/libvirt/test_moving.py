@@ -1,32 +1,49 @@
 """Guests that move between hosts, shut down or running, with their disks."""
 
+import msgspec
 import pytest
 
 from onestack.cli.guest import GuestImage
-from onestack.compute.hypervisor import Disk, Guest
+from onestack.compute.hypervisor import Disk, Guest, GuestSpec
 from tests.compute.libvirt.guests import booted, spec
 from tests.compute.libvirt.hosts import CallFailed, Host, command, until
+from tests.compute.libvirt.services import Storage, storage
 
-SCRIPT = (
-    "#!/bin/sh\nn=0\nwhile :; do n=$((n+1)); echo TICK-$n > /dev/console; usleep 200000; done &\n"
-)
+VOLUME = "9b3b6f2e-0000-4000-8000-000000000001"
+
+SCRIPT = """#!/bin/sh
+n=0
+while :; do n=$((n+1)); echo TICK-$n > /dev/console; usleep 200000; done &
+"""
 
 
 def test_a_running_guest_moves_without_a_boot(tiny: GuestImage, pair: tuple[Host, Host]) -> None:
+    with storage(pair[0]) as shelf:
+        moves_with(tiny, pair, shelf)
+
+
+def moves_with(tiny: GuestImage, pair: tuple[Host, Host], shelf: Storage) -> None:
     one, two = pair
     extra = Disk(id="ephemeral0", device="vdc", size_gb=1)
-    guest = spec(tiny.disk, user_data=SCRIPT, disks=[extra])
+    volume = Disk(id=VOLUME, device="vdd", connection=shelf.connection)
+    guest = spec(tiny.disk, user_data=SCRIPT, disks=[extra, volume])
     one.call("create", guest=guest)
-    booted(one, guest)
+    assert "TICK-1" in booted(one, guest)
     address = two.call("offer", guest=guest, is_live=True)
     one.call("migrate", guest=guest, address=address)
     assert guest.id not in [each.id for each in one.call("guests")]
     assert not (one.folder / "lib/guests" / guest.id).exists()
-    disks = ["root", "config", "ephemeral0"]
+    assert not list((one.folder / "etc/secrets").iterdir())
+    disks = ["root", "config", "ephemeral0", VOLUME]
     assert two.call("guests") == [Guest(guest.id, "running", disks, [])]
     before = len(two.call("console_log", guest_id=guest.id))
     until(lambda: len(two.call("console_log", guest_id=guest.id)) > before + 50, 20, "it ticks")
     assert "GUEST-BOOT" not in two.call("console_log", guest_id=guest.id)[before:]
+    # it reaches its volume by the other host, and loses it there
+    assert "two" in shelf.order("--op", "show", "--mode", "target")
+    two.call("detach_disk", guest_id=guest.id, disk_id=VOLUME)
+    assert not shelf.is_in_use()
+    assert two.call("reboot", guest=without(guest), is_hard=True).disks == disks[:-1]
     two.call("destroy", guest_id=guest.id)
 
 
@@ -70,6 +87,12 @@ def test_an_offer_opens_to_its_holder_only(tiny: GuestImage, pair: tuple[Host, H
     assert one.call("guests") == [Guest(guest.id, "running", ["root", "config"], [])]
     assert not list(two.folder.rglob(f"*{guest.id}*"))
     one.call("destroy", guest_id=guest.id)
+
+
+def without(guest: GuestSpec) -> GuestSpec:
+    """The guest when it has no volume any more."""
+    own = [disk for disk in guest.disks if disk.connection is None]
+    return msgspec.structs.replace(guest, disks=own)
 
 
 def content_of(host: Host, guest_id: str) -> bytes:

@@ -68,7 +68,7 @@ async def send(pieces: list[Piece], streams: Streams) -> None:
     for piece in pieces:
         writer.write(msgspec.json.encode(piece.file) + b"\n")
         if await reader.readexactly(1) == SEND:
-            for offset, data in _written(piece.path) if piece.path else ():
+            for offset, data in _written(piece.path, piece.file.size) if piece.path else ():
                 writer.write(PIECE.pack(offset, len(data)) + data)
                 await writer.drain()
             writer.write(PIECE.pack(0, 0))
@@ -141,16 +141,16 @@ def _is(path: Path, inode: int) -> bool:
     return False
 
 
-def _written(path: Path) -> Iterator[tuple[int, bytes]]:
-    """What is in a file besides holes, in pieces."""
+def _written(path: Path, size: int) -> Iterator[tuple[int, bytes]]:
+    """What is in a file besides holes, in pieces; what a log grew by since does not go along."""
     with path.open("rb") as file:
-        size, at = os.fstat(file.fileno()).st_size, 0
+        at = 0
         while at < size:
             try:
                 at = os.lseek(file.fileno(), at, os.SEEK_DATA)
             except OSError:  # only a hole is left
                 return
-            end = os.lseek(file.fileno(), at, os.SEEK_HOLE)
+            end = min(size, os.lseek(file.fileno(), at, os.SEEK_HOLE))
             file.seek(at)
             while at < end:
                 data = file.read(min(PIECE_BYTES, end - at))

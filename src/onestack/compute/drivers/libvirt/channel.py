@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from onestack.core import clock
+from onestack.core import clock, log
 
 HELLO_BYTES_MAX = 512
 HELLO_S = 10.0
@@ -77,6 +77,8 @@ async def opened(host: str, greeting: str, handler: Handler) -> Door:
                 await handler(purpose, (reader, writer))
         except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError):
             pass  # the other side went away, which it notices itself
+        except Refused as error:
+            log.warning("a guest's files were refused", reason=str(error))
         finally:
             await _closed(writer)
 

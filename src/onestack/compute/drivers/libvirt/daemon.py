@@ -1,5 +1,6 @@
 """A libvirtd of the agent's own: started, adopted and ended by it; its guests outlive both."""
 
+import shutil
 import sys
 import threading
 from collections.abc import Iterator
@@ -118,6 +119,10 @@ class Libvirtd:
         kept = self._kept()
         if kept.pid and shell.is_alive(kept.daemon):
             return
+        if kept.boot_id != _boot_id():
+            # What is said there of running guests was true before the machine started anew.
+            shutil.rmtree(self._layout.folder / "run")
+        self._layout.make()
         self._write_settings(kept)
         (self._layout.folder / "run/libvirtd.pid").unlink(missing_ok=True)
         made = [path for path in SHADOWED.values() if not Path(path).exists()]
@@ -180,6 +185,10 @@ class Libvirtd:
     @property
     def _path(self) -> Path:
         return self._layout.folder / "libvirtd.json"
+
+
+def _boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 def _answers(connection: Any) -> bool:

@@ -16,6 +16,7 @@ TAP = re.compile(r"[A-Za-z0-9_.-]{1,15}")
 MAC = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}", re.IGNORECASE)
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
 MACHINES = ("pc", "q35")
+MACHINE = re.compile(r"pc|q35|pc-(i440fx|q35)-\d+\.\d+")
 BUSES = ("virtio", "scsi", "ide", "sata", "usb")
 CARDS = ("virtio", "e1000", "e1000e", "rtl8139", "ne2k_pci", "pcnet")
 VIDEOS = ("vga", "cirrus", "virtio", "none")
@@ -94,9 +95,12 @@ def disk_element(
         raise NotDescribable(f"disk {disk.id} has neither a file nor a connection")
     device = _checked(DEVICE, disk.device, "device")
     SubElement(element, "target", dev=device, bus=_one_of(BUSES, disk.bus, "bus"))
+    is_read_only = disk.is_read_only or disk.config_drive is not None
+    if is_read_only and disk.bus in ("ide", "sata"):
+        element.set("device", "cdrom")  # these know no other disk that cannot be written to
     if disk.serial or disk.connection is not None:
         _text(element, "serial", _checked(ID, disk.serial or disk.id, "serial"))
-    if disk.is_read_only or disk.config_drive is not None:
+    if is_read_only:
         SubElement(element, "readonly")
     if disk.boot_index is not None:
         SubElement(element, "boot", order=str(disk.boot_index + 1))
@@ -155,7 +159,7 @@ def _metadata(domain: Element, guest: GuestSpec, mark: str) -> None:
 
 def _boot(domain: Element, guest: GuestSpec, kind: str) -> None:
     system = SubElement(domain, "os")
-    machine = _one_of(MACHINES, kind, "machine")
+    machine = _checked(MACHINE, kind, "machine")
     _text(system, "type", "hvm", arch="x86_64", machine=machine)
     if guest.kernel is not None:
         _text(system, "kernel", inside(guest.id, "kernel"))
@@ -186,7 +190,8 @@ def _controllers(devices: Element, guest: GuestSpec, kind: str) -> None:
         SubElement(devices, "input", type="tablet", bus="usb")
     if "scsi" in buses:
         SubElement(devices, "controller", type="scsi", index="0", model="virtio-scsi")
-    if kind == "q35":
+    if "q35" in kind:
+        SubElement(devices, "controller", type="pci", index="0", model="pcie-root")
         for _ in range(FREE_SOCKETS + len(guest.disks) + len(guest.nics)):
             SubElement(devices, "controller", type="pci", model="pcie-root-port")
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from onestack.compute.drivers.libvirt import acceleration, consoles, devices, host, power, snapshots
 from onestack.compute.drivers.libvirt.acceleration import Parts
 from onestack.compute.drivers.libvirt.bindings import libvirt
+from onestack.compute.drivers.libvirt.carrier import Carrier
 from onestack.compute.drivers.libvirt.daemon import Libvirtd, ignoring
 from onestack.compute.drivers.libvirt.disks import Disks
 from onestack.compute.drivers.libvirt.domain import Machine, domain_xml
@@ -56,7 +57,8 @@ class LibvirtHypervisor:
         self._disks = Disks(self._layout)
         self._lock = threading.Lock()
         self._busy: dict[str, threading.RLock] = {}
-        self._migrations = Migrations(self._layout, self._libvirtd, options.address)
+        self._carrier = Carrier()
+        self._migrations = Migrations(self._layout, self._carrier, options.address)
         self._warming = threading.Thread(target=self._warm_up, name="libvirt", daemon=True)
 
     # What the host is
@@ -206,13 +208,13 @@ class LibvirtHypervisor:
         path = self._layout.guest_socket(_checked(guest_id), kind)
         if not path.exists():
             raise NoSuchGuest(f"{guest_id} has no {kind} console: it does not run")
-        return ConsoleAddress(kind, path=str(path))
+        return consoles.address(self._carrier, path, kind, self._options.address)
 
     # The agent's own
 
     def take_down(self) -> None:
         """Shut every guest down, and leave nothing running; their disks stay."""
-        self._migrations.close()
+        self._stop_carrying()
         if self._layout.socket.exists():
             domains = self._libvirtd.connection().listAllDomains()
             power.shut_down(*domains, patience_s=TAKE_DOWN_PATIENCE_S)
@@ -220,12 +222,16 @@ class LibvirtHypervisor:
 
     def remove_all(self) -> None:
         """Leave nothing at all."""
-        self._migrations.close()
+        self._stop_carrying()
         if self._layout.socket.exists():
             for guest in self.guests():
                 self.destroy(guest.id)
         self._libvirtd.stop()
         self._layout.remove()
+
+    def _stop_carrying(self) -> None:
+        self._migrations.close()
+        self._carrier.stop()
 
     def _started(self, guest: GuestSpec) -> Guest:
         """Define the guest anew, and have it run; one that runs is left alone."""

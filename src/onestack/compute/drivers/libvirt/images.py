@@ -49,6 +49,8 @@ class Images:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        for path in folder.glob(".*"):  # an agent that was killed was fetching these
+            path.unlink(missing_ok=True)
         self._lock = threading.Lock()
         self._busy: dict[str, threading.Lock] = {}
 

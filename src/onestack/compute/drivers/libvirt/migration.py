@@ -7,71 +7,66 @@ an offer's one encrypted port. So no host listens to others for libvirt, memory 
 import asyncio
 import os
 import threading
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import Any, TypeVar
+from typing import Any
 from xml.etree.ElementTree import Element, fromstring
 
 from onestack.compute.drivers.libvirt import cargo, channel
 from onestack.compute.drivers.libvirt.bindings import libvirt
+from onestack.compute.drivers.libvirt.carrier import Carrier
 from onestack.compute.drivers.libvirt.channel import Address, Door, Streams
-from onestack.compute.drivers.libvirt.daemon import Libvirtd
 from onestack.compute.drivers.libvirt.domain import Machine, disk_alias, disk_element, text_of
 from onestack.compute.drivers.libvirt.layout import Layout, inside_socket
 from onestack.compute.hypervisor import Disk
 
 OFFER_S = 900.0
-T = TypeVar("T")
 FILES, LIBVIRT, MEMORY, BLOCKS = "files", "libvirt", "memory", "blocks"
 
 
 class Migrations:
-    """Offers that this host made, and guests that it sends; one thread carries the data."""
+    """Offers that this host made, and guests that it sends."""
 
-    def __init__(self, layout: Layout, libvirtd: Libvirtd, address: str) -> None:
-        self._layout, self._libvirtd, self._address = layout, libvirtd, address
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="move", daemon=True)
+    def __init__(self, layout: Layout, carrier: Carrier, address: str) -> None:
+        self._layout, self._carrier, self._address = layout, carrier, address
         self._lock = threading.Lock()
         self._offers: dict[str, Door] = {}
 
     def offer(self, guest_id: str, greeting: str) -> str:
         """Make a place for a guest; the newest offer for a guest is the one that counts."""
         self.withdraw(guest_id)
-        door = self._run(self._opened(guest_id, greeting))
+        door = self._carrier.run(self._opened(guest_id, greeting))
         with self._lock:
             self._offers[guest_id] = door
-        self._loop.call_soon_threadsafe(self._loop.call_later, OFFER_S, door.close)
+        self._carrier.later(OFFER_S, door.close)
         return str(door.address)
 
     def withdraw(self, guest_id: str) -> None:
         with self._lock:
             door = self._offers.pop(guest_id, None)
         if door is not None:
-            self._loop.call_soon_threadsafe(door.close)
+            self._carrier.soon(door.close)
 
     def send_disks(self, guest_id: str, address: str) -> None:
         """Copy everything of a guest that is shut down."""
         pieces = cargo.of_stopped(self._layout, guest_id)
-        self._run(_sent(Address.parse(address), pieces))
+        self._carrier.run(_sent(Address.parse(address), pieces))
 
     def migrate(self, domain: Any, disks: list[Disk], address: str) -> None:
         """Send a running guest; it has stopped here when this returns."""
         guest_id, there = domain.UUIDString(), Address.parse(address)
         copied = _own_disks(domain)
         pieces = cargo.of_running(self._layout, guest_id, set(copied.values()))
-        initiator = self._run(_sent(there, pieces))
+        initiator = self._carrier.run(_sent(there, pieces))
         ready, done = threading.Event(), asyncio.Event()
-        carrying = asyncio.run_coroutine_threadsafe(
-            self._carried(guest_id, there, ready, done), self._started()
-        )
+        carrying = self._carrier.begin(self._carried(guest_id, there, ready, done))
         try:
             while not ready.wait(0.05):
                 if carrying.done():
                     carrying.result()
             self._send(domain, disks, list(copied), initiator)
         finally:
-            self._loop.call_soon_threadsafe(done.set)
+            self._carrier.soon(done.set)
             with suppress(OSError):
                 carrying.result()
 
@@ -79,9 +74,6 @@ class Migrations:
         """Take all offers back."""
         for guest_id in list(self._offers):
             self.withdraw(guest_id)
-        if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
 
     def _send(self, domain: Any, disks: list[Disk], copied: list[str], initiator: str) -> None:
         guest_id = domain.UUIDString()
@@ -136,15 +128,6 @@ class Migrations:
                 await stack.enter_async_context(_forwarded(path, there, purpose))
             ready.set()
             await done.wait()
-
-    def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._started()).result()
-
-    def _started(self) -> asyncio.AbstractEventLoop:
-        with self._lock:
-            if not self._thread.is_alive():
-                self._thread.start()
-        return self._loop
 
 
 async def _sent(there: Address, pieces: list[cargo.Piece]) -> str:
