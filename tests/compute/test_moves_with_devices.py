@@ -119,7 +119,7 @@ def test_an_evacuated_server_has_its_devices(mover: Equipped) -> None:
 
 
 def test_a_server_that_moves_is_deleted_with_its_devices(mover: Equipped) -> None:
-    server, port, volume = mover.equipped()
+    server, _, volume = mover.equipped()
     mover.do(server, "resize", {"flavorRef": SMALL})
     mover.delete(server)
     assert mover.guests(server) == {}

@@ -103,3 +103,18 @@ def test_interfaces_that_cannot_be(client: Networked) -> None:
     address = {"fixed_ips": [{"ip_address": "10.1.0.9"}]}
     client.member.post(path, {"interfaceAttachment": address}, 400)
     client.member.delete(f"{path}/{unknown}", 404)
+
+
+def test_a_security_group_guards_a_server(client: Networked) -> None:
+    server = client.built(networks=[{"uuid": client.network}])
+    body = {"security_group": {"name": "web"}}
+    made = client.neutron("POST", "/security-groups", body, 201)["security_group"]
+    assert client.act(server, "addSecurityGroup", {"name": "web"}).status == 202
+    (port,) = client.ports(server)
+    assert made["id"] in port["security_groups"]
+    assert {each["name"] for each in client.show(server)["security_groups"]} == {"default", "web"}
+    assert client.act(server, "removeSecurityGroup", {"name": "web"}).status == 202
+    (port,) = client.ports(server)
+    assert made["id"] not in port["security_groups"]
+    assert client.act(server, "addSecurityGroup", {"name": "none"}).status == 404
+    assert client.act(server, "addSecurityGroup", {"name": ""}).status == 400

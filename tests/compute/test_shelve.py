@@ -126,3 +126,44 @@ def test_only_a_shelved_server_is_unshelved(mover: Mover) -> None:
     assert mover.act(server, "shelveOffload").status == 403
     asked = {"shelveOffload": None}
     assert mover.admin.ask("POST", f"/servers/{server['id']}/action", asked).status == 409
+
+
+def test_backups_are_rotated(mover: Mover) -> None:
+    server = mover.built()
+    made = []
+    for at in range(3):
+        asked = {"name": f"b{at}", "backup_type": "daily", "rotation": 2}
+        made.append(mover.do(server, "createBackup", asked).body["image_id"])
+    weekly = {"name": "w", "backup_type": "weekly", "rotation": 1}
+    made.append(mover.do(server, "createBackup", weekly).body["image_id"])
+    assert [image_of(mover, each).status for each in made] == [404, 200, 200, 200]
+    kept = image_of(mover, made[2]).body
+    assert (kept["image_type"], kept["backup_type"]) == ("backup", "daily")
+    nothing = {"name": "n", "backup_type": "daily", "rotation": 0}
+    mover.do(server, "createBackup", nothing)
+    assert [image_of(mover, each).status for each in made] == [404, 404, 404, 200]
+    for wrong in ({"rotation": -1}, {"rotation": "x"}, {"backup_type": 1}, {"name": ""}):
+        assert mover.act(server, "createBackup", {**weekly, **wrong}).status == 400
+
+
+def test_a_server_is_rescued(mover: Mover) -> None:
+    server = mover.built()
+    answer = mover.do(server, "rescue", {"adminPass": "secret"}, 200)
+    assert answer.body == {"adminPass": "secret"}
+    assert mover.state(server) == ("RESCUE", None)
+    (guest,) = mover.guests(server).values()
+    assert (guest.disks[0].partition("-")[0], guest.disks[1:]) == ("rescue", ["root"])
+    assert mover.act(server, "rescue").status == 409
+    assert mover.act(server, "pause").status == 409
+    mover.do(server, "unrescue")
+    assert mover.state(server) == ("ACTIVE", None)
+    (guest,) = mover.guests(server).values()
+    assert guest.disks == ["root"]
+    assert mover.act(server, "unrescue").status == 409
+    assert mover.act(server, "rescue", {"rescue_image_ref": "none"}).status == 400
+
+
+def test_a_server_is_deleted_by_force(mover: Mover) -> None:
+    server = mover.built()
+    mover.do(server, "forceDelete")
+    assert mover.member.ask("GET", f"/servers/{server['id']}").status == 404

@@ -6,10 +6,10 @@ from onestack.image.facade import (
     Draft,
     Image,
     abandon,
-    complete_empty,
     describe,
     draft,
     has_data,
+    rotate,
 )
 from onestack.image.images import create, deactivate, delete, download, read, update, upload
 from onestack.image.images.record import TOPIC
@@ -56,10 +56,10 @@ __all__ = [
     "ImageSettings",
     "StoreUpkeep",
     "abandon",
-    "complete_empty",
     "describe",
     "draft",
     "has_data",
+    "rotate",
     "serve",
     "source",
     "upload_url",

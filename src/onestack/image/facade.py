@@ -58,6 +58,7 @@ class Draft:
     min_disk: int = 0
     min_ram: int = 0
     protected: bool = False
+    needs_data: bool = True  # else its properties name snapshots of volumes, and it is ready
     properties: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -88,7 +89,8 @@ def draft(session: Session, wanted: Draft) -> str:
     """Make an image that waits for the data that a host will send; its id."""
     now = clock.now()
     record = ImageRecord(
-        id=str(UUID(clock.new_id())), name=wanted.name, owner=wanted.project_id, status="queued",
+        id=str(UUID(clock.new_id())), name=wanted.name, owner=wanted.project_id,
+        status="queued" if wanted.needs_data else "active", size=None if wanted.needs_data else 0,
         visibility=wanted.visibility, protected=wanted.protected, os_hidden=False,
         disk_format=wanted.disk_format, container_format=wanted.container_format,
         min_disk=wanted.min_disk, min_ram=wanted.min_ram, created_at=now, updated_at=now,
@@ -106,20 +108,27 @@ def has_data(session: Session, image_id: str) -> bool:
     return session.scalar(wanted) == "active"
 
 
-def complete_empty(session: Session, image_id: str) -> None:
-    """A draft that needs no data, since its properties name snapshots of volumes, is ready."""
-    record = session.get(ImageRecord, image_id)
-    if record is not None and record.status == "queued":
-        record.status, record.size = "active", 0
-        record.updated_at = clock.now()
-
-
 def abandon(session: Session, image_id: str, *, even_complete: bool = False) -> None:
     """Forget a draft whose data will not come; what came of it is cleared away by upkeep."""
     record = session.get(ImageRecord, image_id, with_for_update=True)
     if record is not None and (even_complete or record.status != "active"):
         session.delete(record)
         event.emit(session, "image.delete", payload(record), record.owner, image_id)
+
+
+def rotate(session: Session, project_id: str, like: Mapping[str, str], keep: int) -> None:
+    """Keep the newest of a project's images that have these properties, and forget the others."""
+    wanted = select(ImageRecord.id).where(
+        ImageRecord.owner == project_id, ImageRecord.status == "active"
+    )
+    for name, value in like.items():
+        of_property = select(ImagePropertyRecord.image_id).where(
+            ImagePropertyRecord.name == name, ImagePropertyRecord.value == value
+        )
+        wanted = wanted.where(ImageRecord.id.in_(of_property))
+    newest = wanted.order_by(ImageRecord.created_at.desc(), ImageRecord.id)
+    for image_id in session.scalars(newest).all()[keep:]:
+        abandon(session, image_id, even_complete=True)
 
 
 def _is_seen(session: Session, record: ImageRecord, project_id: str | None) -> bool:

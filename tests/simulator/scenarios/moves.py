@@ -26,6 +26,7 @@ from onestack.compute.servers.moving import Arrive, TurnBack
 from onestack.compute.servers.reboot import RebootServer, ResetServer
 from onestack.compute.servers.rebuild import RebuildServer
 from onestack.compute.servers.record import BlockDeviceRecord, DeletedServerRecord, ServerRecord
+from onestack.compute.servers.rescue import RescueServer, UnrescueServer
 from onestack.compute.servers.resize import ConfirmResize, ResizeServer, RevertResize
 from onestack.compute.servers.shelve import (
     OffloadGuest,
@@ -34,7 +35,7 @@ from onestack.compute.servers.shelve import (
     ShelveServer,
     UnshelveServer,
 )
-from onestack.compute.servers.snapshot import SnapshotServer
+from onestack.compute.servers.snapshot import SnapshotServer, SnapshotVolumes
 from onestack.compute.servers.start import StartServer
 from onestack.compute.servers.suspend import ResumeServer, SuspendServer
 from onestack.compute.settings import ComputeSettings
@@ -46,6 +47,8 @@ from onestack.core.db import Database
 from onestack.core.flow import Flow
 from onestack.core.seal import Seal
 from onestack.image.images.record import ImagePropertyRecord, ImageRecord
+from onestack.image.images.snapshots import Snapshots
+from onestack.image.store import StoreSlot
 from onestack.image.tickets import Gate
 from onestack.placement import Claim, Snapshot
 from onestack.placement.record import (
@@ -56,9 +59,12 @@ from onestack.placement.record import (
     ProviderRecord,
     ProviderTraitRecord,
 )
+from onestack.volume.snapshots.record import SnapshotRecord
+from onestack.volume.snapshots.take import CreateSnapshot
 from tests.simulator.drivers import Served
 from tests.simulator.scenario import Scenario
 from tests.simulator.scenarios.power import server
+from tests.simulator.scenarios.volume import Volumes, snapshot
 
 HOSTS = ("north", "south")
 AGES = dt.timedelta(days=1)
@@ -69,7 +75,8 @@ SEAL = Seal(b"k" * 32)
 FLOWS = (
     StartServer, RebootServer, ResetServer, SuspendServer, ResumeServer, RebuildServer, Arrive,
     TurnBack, ResizeServer, ConfirmResize, RevertResize, MigrateLive, EvacuateServer,
-    SnapshotServer, ShelveServer, OffloadGuest, OffloadServer, UnshelveServer, Delete,
+    SnapshotServer, RescueServer, UnrescueServer, ShelveServer, OffloadGuest, OffloadServer,
+    UnshelveServer, Delete,
 )  # fmt: skip
 
 
@@ -230,6 +237,45 @@ class RebuildFails(Rebuild):
 
     after, result = ("error", None), "Error"
     refuses: ClassVar[dict[str, set[str]]] = {"north": {"create"}}
+
+
+class Files:
+    """A store whose data is somewhere."""
+
+    name = "files"
+
+    def path(self, name: str) -> str | None:
+        return None
+
+
+class Rescue(Moves):
+    """A server starts from a rescue image, with its own disks beside it."""
+
+    flow, after = RescueServer, ("rescued", "running")
+
+    def wire(self, database: Database) -> Cloud:
+        cloud = super().wire(database)
+        cloud.put(Snapshots(database, "files"))
+        cloud.put(StoreSlot(Files()))  # type: ignore[arg-type]
+        return cloud
+
+    def prepare(self, session: Session) -> None:
+        super().prepare(session)
+        now = clock.now()
+        session.add(
+            ImageRecord(
+                id="i", name="rescue", owner="p", status="active", visibility="private",
+                protected=False, os_hidden=False, disk_format="raw", container_format="bare",
+                min_disk=0, min_ram=0, size=1, data="d", created_at=now, updated_at=now,
+            )
+        )  # fmt: skip
+
+    def state(self, session: Session, found: ServerRecord) -> dict[str, Any]:
+        return {"image_id": "i", "disk_id": "rescue-1"}
+
+
+class Unrescue(Moves):
+    flow, before, after = UnrescueServer, ("rescued", "running"), ("active", "running")
 
 
 class Resize(Moves):
@@ -446,6 +492,34 @@ class UnshelvingFails(Unshelve):
     refuses: ClassVar[dict[str, set[str]]] = {"north": {"create"}}
 
 
+class MakeImageOfVolumes(Volumes):
+    """Each volume of a server is snapshotted."""
+
+    flows = (SnapshotVolumes, CreateSnapshot)
+    records = (*Volumes.records, ActionRecord, ServerRecord)
+
+    def prepare(self, session: Session) -> None:
+        super().prepare(session)
+        session.add(server())
+
+    def begin(self, session: Session) -> None:
+        if session.scalar(select(ActionRecord.id)) is not None:
+            return
+        found = session.get_one(ServerRecord, "s")
+        session.add(snapshot())
+        session.flush()
+        with trace.recording("req-1"):
+            SnapshotVolumes.start(session, found, snapshot_ids=["s"])
+            instance_actions.begin(session, found, "createImage")
+
+    def check(self, session: Session, agents: Mapping[str, Any], *, was_interrupted: bool) -> None:
+        assert session.get_one(SnapshotRecord, "s").status == "available"
+        found = session.get_one(ServerRecord, "s")
+        assert (found.vm_state, found.task_state) == ("active", None)
+        (noted,) = session.scalars(select(ActionRecord))
+        assert [each["result"] for each in noted.events] == ["Success"]
+
+
 def migration(
     session: Session, found: ServerRecord, kind: str, size: Mapping[str, int]
 ) -> MigrationRecord:
@@ -478,7 +552,8 @@ def powers_of(agents: Mapping[str, Any], host: str) -> list[str]:
 
 
 SCENARIOS: list[Scenario] = [
-    Start(), Reboot(), Reset(), Suspend(), Resume(), Rebuild(), RebuildFails(), Resize(),
+    Start(), Reboot(), Reset(), Suspend(), Resume(), Rebuild(), RebuildFails(), Rescue(),
+    Unrescue(), MakeImageOfVolumes(), Resize(),
     ResizeThenDelete(), ResizeFails(), SendingFails(), NoRoom(), Confirm(), Revert(), Live(),
     LiveFails(), LiveThenDelete(), Evacuate(), MakeImage(), MakingImageFails(), Shelve(),
     ShelvingFails(), Offload(), Unshelve(), UnshelvingFails(),

@@ -7,6 +7,7 @@ from onestack.compute import rules, server_groups
 from onestack.compute.hypervisor import Hypervisor
 from onestack.compute.servers import (
     access,
+    action,
     faults,
     instance_actions,
     moving,
@@ -35,6 +36,17 @@ def delete(ctx: Context, server_id: str) -> None:
     """Delete a server."""
     server = access.unlocked(ctx, server_id)
     begin(ctx, server)
+
+
+@api.post(
+    action.PATH,
+    rules.rule("os-deferred-delete:force", rules.MEMBER),
+    action="forceDelete",
+    status=202,
+)
+def force(ctx: Context, server_id: str) -> None:
+    """Delete a server at once, as every deletion here is."""
+    begin(ctx, access.unlocked(ctx, server_id))
 
 
 def begin(ctx: Context, server: ServerRecord) -> None:

@@ -1,6 +1,7 @@
 """Make an image of a server: of its root disk, or of snapshots of its volumes."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Annotated, Any
 
 import msgspec
@@ -9,13 +10,13 @@ from sqlalchemy.orm import Session
 from onestack import image, volume
 from onestack.compute import rules
 from onestack.compute.hypervisor import Hypervisor
-from onestack.compute.lenient import Name
-from onestack.compute.servers import access, action
+from onestack.compute.lenient import Name, Number, whole
+from onestack.compute.servers import access, action, moving
 from onestack.compute.servers.record import BlockDeviceRecord, ServerRecord, disks_of
 from onestack.compute.servers.states import check_state
 from onestack.core.api import Operations, Reply
 from onestack.core.context import Context
-from onestack.core.errors import Forbidden
+from onestack.core.errors import BadRequest, Forbidden
 from onestack.core.flow import Ask, Child, Failure, Flow, Next, Preempted, step
 from onestack.core.shapes import Meta, Shape
 
@@ -40,10 +41,23 @@ class TooMuchMetadata(Forbidden):
     message = "Quota exceeded, too many metadata items"
 
 
+class NoBackupOfVolumes(BadRequest):
+    message = "Backup is not supported for volume-backed instances."
+
+
 class CreateImageBody(Shape, forbid_unknown_fields=True):
     """The image to make."""
 
     name: Name
+    metadata: Metadata = {}
+
+
+class BackupBody(Shape, forbid_unknown_fields=True):
+    """The backup to make, and how many of its type are kept."""
+
+    name: Name
+    backup_type: Annotated[str, Meta(max_length=255)]
+    rotation: Number
     metadata: Metadata = {}
 
 
@@ -63,6 +77,21 @@ def create_image(ctx: Context, server_id: str, body: CreateImageBody) -> Reply:
     return told(ctx, make(ctx, server, body.name, "createImage", body.metadata))
 
 
+@api.post(action.PATH, action.rule("os-create-backup"), action="createBackup", status=202)
+def create_backup(ctx: Context, server_id: str, body: BackupBody) -> Reply:
+    """Make an image of a server, one of so many of its type."""
+    server = access.unlocked(ctx, server_id)
+    check_state(server, "createBackup", STATES)
+    rotation = whole(body.rotation, "rotation", least=0)
+    if moving.is_volume_backed(ctx.session, server):
+        raise NoBackupOfVolumes
+    more = {"image_type": "backup", "backup_type": body.backup_type} | body.metadata
+    image_id = image.draft(ctx.session, draft_of(server, body.name, more))
+    state = {"image_id": image_id, "backup_type": body.backup_type, "rotation": rotation}
+    action.begin(ctx, server, "createBackup", SnapshotServer, **state)
+    return told(ctx, image_id)
+
+
 def make(ctx: Context, server: ServerRecord, name: str, verb: str, more: Mapping[str, str]) -> str:
     """Begin to make an image of a server; the image's id."""
     disks = disks_of(ctx.session, server.id)
@@ -79,8 +108,8 @@ def make(ctx: Context, server: ServerRecord, name: str, verb: str, more: Mapping
         "block_device_mapping": msgspec.json.encode(mapping).decode(), "bdm_v2": "True",
         "root_device_name": server.root_device_name or "/dev/vda",
     }  # fmt: skip
-    image_id = image.draft(ctx.session, draft_of(server, name, given))
-    image.complete_empty(ctx.session, image_id)
+    wanted = replace(draft_of(server, name, given), needs_data=False)
+    image_id = image.draft(ctx.session, wanted)
     if snapshots:
         action.begin(ctx, server, verb, SnapshotVolumes, snapshot_ids=snapshots)
     return image_id
@@ -147,6 +176,8 @@ class SnapshotServer(Flow[ServerRecord]):
     deadline_s = UPLOAD_S + 600
 
     image_id: str
+    backup_type: str = ""
+    rotation: int | None = None  # how many backups of this type are kept
 
     @step(shows="image_snapshot")
     def send(self) -> Next:
@@ -161,6 +192,9 @@ class SnapshotServer(Flow[ServerRecord]):
     def sent(self) -> Next:
         if not image.has_data(self.session, self.image_id):
             raise Failure("ImageNotFound", f"Image {self.image_id} did not get its data.")
+        if self.rotation is not None:
+            like = {"instance_uuid": self.subject.id, "backup_type": self.backup_type}
+            image.rotate(self.session, self.subject.project_id, like, self.rotation)
         action.end(self)
         return None
 
