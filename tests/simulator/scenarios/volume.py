@@ -1,14 +1,14 @@
 """Volumes and snapshots come, are attached, change and go; backend and rows agree in the end."""
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from onestack import image, volume
-from onestack.core import clock, fence
+from onestack.core import clock
 from onestack.core.agents import AgentRecord
 from onestack.core.bus import agent_address
 from onestack.core.context import Cloud
@@ -40,25 +40,6 @@ HOSTS = ("east", "west")
 AGES = dt.timedelta(days=1)
 
 
-class Gated(Served):
-    """As agents serve a driver: what comes too late is refused."""
-
-    def __init__(self, driver: Any, protocol: object) -> None:
-        super().__init__(driver, protocol)
-        self._gate = fence.Gate()
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        call = super().__getattr__(name)
-
-        def gated(**arguments: Any) -> Any:
-            known = fence.current.get()
-            assert known is not None
-            with self._gate.enter(known):
-                return call(**arguments)
-
-        return gated
-
-
 class Volumes(Scenario):
     """Two backends, and perhaps a volume on the first."""
 
@@ -77,7 +58,7 @@ class Volumes(Scenario):
             driver = SimulatedBackend()
             if self.has_volume and host == "east":
                 driver.create("v", 1)
-            found[agent_address(host, "backend")] = Gated(driver, Backend)
+            found[agent_address(host, "backend")] = Served(driver, Backend)
         return found
 
     def kept(self, agents: Mapping[str, Any]) -> list[list[Have]]:
@@ -264,7 +245,7 @@ class UploadVolumes(Volumes):
     cloud = Cloud(Gate("http://control", Seal(b"k" * 32)))
 
     def agents(self) -> Mapping[str, Any]:
-        return {agent_address(host, "backend"): Gated(Sender(), Backend) for host in HOSTS}
+        return {agent_address(host, "backend"): Served(Sender(), Backend) for host in HOSTS}
 
     def begin(self, session: Session) -> None:
         found = session.get_one(VolumeRecord, "v")
