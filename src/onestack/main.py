@@ -17,6 +17,7 @@ from onestack.core import (
     agents,
     config,
     doorbell,
+    drift,
     event,
     flow_record,
     log,
@@ -133,6 +134,7 @@ def build(data: Path, base_url: str, environ: Mapping[str, str], *, durable: boo
     _flows(cloud, data)
     cloud.put(seal.of_file(data / KEYS_FOLDER / "cloud"))
     _images(cloud, data / "images", settings.internal_url or base_url)
+    cloud.put(drift.Inspections())
     for service in (network, volume, compute):
         service.wire(cloud)
     listeners = {

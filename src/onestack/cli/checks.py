@@ -23,6 +23,7 @@ OPEN_FILES = 1024
 REACH_S = 3.0
 CLOCK_EPOCH_S = 1_735_689_600  # the start of 2025: onestack is younger, so no clock can be earlier
 AMQP_PORT = 5672
+DRIFT_SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -207,9 +208,24 @@ def host_engines(_folder: Folder) -> Finding:
     return ok("engines", "nothing is missing")
 
 
+def drift(folder: Folder) -> Finding:
+    """What hosts have is what the cloud's rows say."""
+    server = process.api_server(folder)
+    if server is None:
+        return ok("drift", "the cloud does not run, so nothing is compared")
+    token = client.admin_token(server, folder)
+    found = client.get(f"{server.url}/onestack/v1/drift", token)["disagreements"]
+    if not found:
+        return ok("drift", "servers, networks and volumes are what they should be")
+    shown = [f"{each['kind']} {each['subject']} on {each['host']}: {each['text']}"
+             for each in found]  # fmt: skip
+    mend = "\n".join(dict.fromkeys(f"{each['kind']}: {each['mend']}" for each in found))
+    return fail("drift", "; ".join(shown[:DRIFT_SHOWN]), mend)
+
+
 ALL: tuple[Callable[[Folder], Finding], ...] = (
     python, data_folder, disk_space, open_files, clock, secrets, token_keys, database, bus,
-    server, clients, host_engines,
+    server, clients, host_engines, drift,
 )  # fmt: skip
 
 

@@ -3,13 +3,14 @@
 from sqlalchemy.orm import Session
 
 from onestack import network
-from onestack.compute import nodes
+from onestack.compute import drift, nodes
 from onestack.compute.hosts import Hosts
 from onestack.compute.servers import networking, reconcile
 from onestack.compute.settings import ComputeSettings
 from onestack.core.agents import AgentRecord
 from onestack.core.context import Cloud
 from onestack.core.db import Database
+from onestack.core.drift import Inspections
 from onestack.placement import Snapshot
 
 
@@ -18,6 +19,7 @@ def wire(cloud: Cloud) -> None:
     network.on_wired(networking.wired)
     hosts = Hosts(cloud.get(Database), cloud.get(Snapshot), cloud.get(ComputeSettings))
     cloud.put(hosts)
+    cloud.get(Inspections).add(drift.inspection())
 
 
 def host_reported(session: Session, agent: AgentRecord, is_restarted: bool) -> None:

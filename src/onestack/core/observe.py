@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy.exc import DBAPIError
 
 from onestack import __version__
-from onestack.core import agents, event, log, metrics, trace
+from onestack.core import agents, drift, event, log, metrics, trace
 from onestack.core.api import PUBLIC, Operations, Page, Raw, Reply, Service
 from onestack.core.context import Context, Request
 from onestack.core.db import Database
@@ -164,6 +164,13 @@ def traces(_ctx: Context, name: str) -> list[TraceView]:
     if not found:
         raise TraceNotFound(name=name[:80])
     return [_view(each) for each in found]
+
+
+@api.get("/onestack/v1/drift", ADMIN, key="disagreements", threaded=True)
+def disagreements(ctx: Context) -> list[drift.Disagreement]:
+    """Ask every host what it has, and list what is not as it should be."""
+    ctx.release()
+    return drift.found(ctx.cloud)
 
 
 class EventsQuery(Shape):

@@ -4,12 +4,15 @@ from sqlalchemy.orm import Session
 
 from onestack.core.agents import AgentRecord
 from onestack.core.context import Cloud
+from onestack.core.drift import Inspections
+from onestack.network import drift
 from onestack.network.routers.placing import place_homeless
 from onestack.network.wirings.watch import begin_anew
 
 
 def wire(cloud: Cloud) -> None:
-    """Give the cloud what the network service keeps in memory: nothing, all of it is rows."""
+    """Let the cloud compare what hosts have of networks with the rows."""
+    cloud.get(Inspections).add(drift.inspection())
 
 
 def host_reported(session: Session, agent: AgentRecord, is_restarted: bool) -> None:

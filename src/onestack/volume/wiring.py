@@ -4,10 +4,13 @@ from sqlalchemy.orm import Session
 
 from onestack.core.agents import AgentRecord
 from onestack.core.context import Cloud
+from onestack.core.drift import Inspections
+from onestack.volume import drift
 
 
 def wire(cloud: Cloud) -> None:
-    """Give the cloud what the volume service keeps in memory."""
+    """Let the cloud compare what backends have with the rows."""
+    cloud.get(Inspections).add(drift.inspection())
 
 
 def host_reported(session: Session, agent: AgentRecord, is_restarted: bool) -> None:
