@@ -26,7 +26,7 @@ def inspection() -> Inspection:
 def check(session: Session, _cloud: Cloud, host: str, had: list[Have]) -> Iterable[Disagreement]:
     """Compare rows of volumes, snapshots and attachments with what a backend keeps."""
     here = {(each.kind, each.id): each.size_gb for each in had}
-    volumes = session.scalars(select(VolumeRecord).where(VolumeRecord.host.startswith(f"{host}@")))
+    volumes = session.scalars(select(VolumeRecord).where(VolumeRecord.host == host))
     known: set[tuple[str, str]] = set()
     for volume in volumes:
         known.add(("volume", volume.id))
@@ -38,7 +38,7 @@ def check(session: Session, _cloud: Cloud, host: str, had: list[Have]) -> Iterab
             yield Disagreement("volume", volume.id, host, text, RESET)
         yield from _holders(session, volume, host)
     owned = select(SnapshotRecord).join(VolumeRecord, SnapshotRecord.volume_id == VolumeRecord.id)
-    for snapshot in session.scalars(owned.where(VolumeRecord.host.startswith(f"{host}@"))):
+    for snapshot in session.scalars(owned.where(VolumeRecord.host == host)):
         known.add(("snapshot", snapshot.id))
         if snapshot.status == "available" and ("snapshot", snapshot.id) not in here:
             yield Disagreement("snapshot", snapshot.id, host, "is not in its backend", RESET)
