@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from onestack.network.drivers.linux import LinuxOptions
-from tests.network.linux.world import NUMBERS, Host, mark
+from tests.network.linux.asking import Asker
+from tests.network.linux.world import NUMBERS, OPEN, Guest, Host, group, mark, network, port
 
 MakeHost = Callable[..., Host]
 
@@ -31,3 +32,24 @@ def make_host(tmp_path: Path) -> Iterator[MakeHost]:
 @pytest.fixture
 def host(make_host: MakeHost) -> Host:
     return make_host()
+
+
+@pytest.fixture
+def pair(host: Host) -> tuple[Guest, Guest]:
+    """Two guests of a network whose groups let everything through."""
+    one, everything = network(), group(*OPEN)
+    host.apply(networks=[one], groups=[everything])
+    made = [
+        host.guest(
+            port(one, address, f"fd00::{number}", groups=[everything.id])
+        ).addressed_by_both()
+        for number, address in ((5, "10.0.0.5"), (6, "10.0.0.6"))
+    ]
+    return made[0], made[1]
+
+
+@pytest.fixture
+def asker(make_host: MakeHost) -> Iterator[Asker]:
+    made = Asker(make_host)
+    with made.answering():
+        yield made

@@ -1,4 +1,7 @@
-"""Connections that go on while the rules change: kept when they may, cut when they may not."""
+"""OSSA-2015-021, OSSA-2013-030: changed rules do not reach connections that are there already.
+
+They go on where they may, and are cut where they may not any more.
+"""
 
 import pytest
 
@@ -34,7 +37,7 @@ def two(host: Host) -> Two:
 
 
 def test_a_rule_that_is_gone_takes_its_connections_along(two: Two) -> None:
-    """OSSA-2015-021, OSSA-2013-030: and only its own."""
+    """And only its own."""
     with two.server.listening(22), two.server.listening(80):
         ssh, web = two.client.line("10.0.0.6", 22), two.client.line("10.0.0.6", 80)
         assert ssh.is_alive()
