@@ -1,21 +1,17 @@
 """Images, for clients of versions before 2.36 who ask the compute service for them: each request is
 answered by the image service's own operations, under its rules."""
 
-import json
-from functools import cache
 from typing import Annotated, Any
-from urllib.parse import urlencode
 
 from onestack import image
 from onestack.compute import rules
 from onestack.compute.paging import Limit
+from onestack.compute.proxy import ask
 from onestack.compute.style import ROOT, Link
-from onestack.core.api import Operation, Operations, Page
-from onestack.core.context import Context, Request
-from onestack.core.errors import ApiError, BadRequest, Conflict, Forbidden, NotFound
-from onestack.core.http import run
-from onestack.core.routes import Routes
-from onestack.core.shapes import UNSET, Meta, Shape, UnsetType, Window, field
+from onestack.core.api import Operations, Page
+from onestack.core.context import Context
+from onestack.core.errors import BadRequest, NotFound
+from onestack.core.shapes import UNSET, Meta, Shape, UnsetType, field
 
 api = Operations("images")
 
@@ -47,10 +43,6 @@ Value = Annotated[str, Meta(max_length=255)]
 
 class ImageNotFound(NotFound):
     message = "Image not found."
-
-
-class NotPermitted(Forbidden):
-    message = "You are not authorized to access the image: {reason}"
 
 
 class NoSuchItem(NotFound):
@@ -197,43 +189,12 @@ def delete_item(ctx: Context, image_id: str, key: str) -> None:
     _change(ctx, image_id, present, kept)
 
 
-@cache
-def _routes() -> Routes:
-    return Routes([image.SERVICE])
-
-
-def _ask(
-    ctx: Context, method: str, path: str, query: dict[str, Any] | None = None, body: Any = None
-) -> Any:
-    """What the image service answers the same caller."""
-    service = image.SERVICE
-    address = f"{service.root}{path}"
-    _, by_method, parameters = _routes().find(address)
-    operation = by_method.get(method)
-    if not isinstance(operation, Operation):
-        raise ImageNotFound
-    headers = {**ctx.request.headers, "content-type": PATCH}
-    content = b"" if body is None else json.dumps(body).encode()
-    request = Request(method, address, urlencode(query or {}), headers, content, root=service.root)
-    inner = Context(ctx.cloud, request, operation.rule, ctx.request_id, Window().until)
-    inner.parameters, inner.writes = parameters, method != "GET"
-    response = run(service, operation, inner)
-    if response.status >= 400:
-        raise _refusal(response.status, json.loads(response.content)["message"])
-    return json.loads(response.content) if response.content else None
-
-
-def _refusal(status: int, reason: str) -> ApiError:
-    """What the image service refused, in this service's words."""
-    match status:
-        case 400:
-            return BadRequest(reason)
-        case 403:
-            return NotPermitted(reason=reason)
-        case 409:
-            return Conflict(reason)
-        case _:
-            return ImageNotFound()
+def _ask(ctx: Context, method: str, path: str, **asked: Any) -> Any:
+    """What the image service answers; an image that is not there is called so."""
+    try:
+        return ask(ctx, image.SERVICE, method, path, content_type=PATCH, **asked)
+    except NotFound:
+        raise ImageNotFound from None
 
 
 def _listed(ctx: Context, query: ImageQuery) -> tuple[list[dict[str, Any]], str | None]:
@@ -250,7 +211,7 @@ def _listed(ctx: Context, query: ImageQuery) -> tuple[list[dict[str, Any]], str 
         asked["instance_uuid"] = query.server.rstrip("/").rpartition("/")[2]
     if query.changes_since is not None:
         asked["updated_at"] = f"gte:{query.changes_since}"
-    found = _ask(ctx, "GET", "/v2/images", asked)
+    found = _ask(ctx, "GET", "/v2/images", query=asked)
     images: list[dict[str, Any]] = found["images"]
     return images, images[-1]["id"] if "next" in found and images else None
 

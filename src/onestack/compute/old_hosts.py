@@ -83,7 +83,7 @@ def index(ctx: Context, query: HostQuery) -> Page[HostView]:
     return Page([
         each
         for each in shown
-        if query.service in (None, each.service) and query.zone in (None, each.zone)
+        if query.service in (None, each.service) and query.zone in (None, "", each.zone)
     ])  # fmt: skip
 
 
