@@ -107,6 +107,19 @@ def test_what_was_attached_before_there_were_attachments(local: Local) -> None:
     user.act(volume, "os-detach", {}, 400)
 
 
+def test_a_volume_in_error_is_detached_by_force(local: Local) -> None:
+    user, boss = newcomer(local, "actions-force-detach"), admin(local)
+    volume = user.volume()
+    user.act(volume, "os-attach", {"instance_uuid": SERVER, "mountpoint": "/dev/vdb"})
+    boss.act(volume, "os-reset_status", {"status": "error"})
+    (attachment,) = user.show(volume)["attachments"]
+    body = {"attachment_id": attachment["attachment_id"], "connector": None}
+    user.act(volume, "os-force_detach", body, 403)
+    boss.act(volume, "os-force_detach", body)
+    found = user.show(volume)
+    assert (found["status"], found["attachments"]) == ("available", [])
+
+
 def test_flags(local: Local) -> None:
     user = newcomer(local, "actions-flags")
     volume = user.volume()

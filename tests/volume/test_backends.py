@@ -17,7 +17,7 @@ def test_services_are_seen_and_switched_off(fresh: Local) -> None:
     boss.put("/os-services/disable-log-reason", named, 400)
     off = boss.put("/os-services/disable-log-reason", {**named, "disabled_reason": "repair"})
     assert (off["status"], off["disabled_reason"]) == ("disabled", "repair")
-    assert boss.get("/os-services")["services"][0]["disabled_reason"] == "repair"
+    assert boss.get("/os-services")["services"][1]["disabled_reason"] == "repair"
     user.volume("error")
     boss.put("/os-services/enable", named)
     user.volume()
@@ -36,7 +36,8 @@ def test_pools_hosts_and_capabilities(local: Local) -> None:
     (pool,) = boss.get("/scheduler-stats/get_pools?detail=True")["pools"]
     assert pool["capabilities"]["allocated_capacity_gb"] >= 2
     assert pool["capabilities"]["storage_protocol"] == "simulated"
-    (host,) = boss.get("/os-hosts")["hosts"]
+    scheduler, host = boss.get("/os-hosts")["hosts"]
+    assert scheduler["service"] == "cinder-scheduler"
     assert (host["service-status"], host["service-state"]) == ("available", "enabled")
     total, *rest = boss.get(f"/os-hosts/{host['host_name']}")["host"]
     assert total["resource"]["project"] == "(total)"

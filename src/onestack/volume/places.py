@@ -11,6 +11,7 @@ from onestack.volume.volumes.record import VolumeRecord
 
 KIND = "backend"
 ZONE = "nova"
+VENDOR = "Open Source"  # as backends without a vendor have always said
 
 
 def places(session: Session) -> list[Place]:
@@ -45,6 +46,7 @@ def places_of(
             backend_name=agent.driver,
             capabilities={
                 "storage_protocol": pool.get("protocol", "iSCSI"),
+                "vendor_name": VENDOR,
                 **pool.get("capabilities", {}),
             },
         )

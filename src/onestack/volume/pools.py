@@ -4,15 +4,16 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from onestack.core import agents
+from onestack.core import agents, clock
 from onestack.core.api import Operations
 from onestack.core.context import Context
 from onestack.core.errors import NotFound
 from onestack.core.shapes import UNSET, Shape, UnsetType, field
 from onestack.volume import rules
 from onestack.volume.listing import iso
-from onestack.volume.places import KIND, ZONE, places_of, promised_gb, shown_host
+from onestack.volume.places import KIND, VENDOR, ZONE, places_of, promised_gb, shown_host
 from onestack.volume.scheduler import Place
+from onestack.volume.services import SCHEDULER, SCHEDULER_HOST
 from onestack.volume.snapshots.record import SnapshotRecord
 from onestack.volume.volumes.record import VolumeRecord
 
@@ -76,7 +77,11 @@ def pools(ctx: Context, query: PoolQuery) -> list[Pool]:
 def hosts(ctx: Context) -> list[HostView]:
     """List the hosts that keep volumes."""
     ctx.allow()
-    return [
+    scheduler = HostView(
+        service=SCHEDULER, zone=ZONE, service_status="available", service_state="enabled",
+        last_update=iso(clock.now()), host_name=SCHEDULER_HOST,
+    )  # fmt: skip
+    return [scheduler] + [
         HostView(
             service="cinder-volume",
             zone=ZONE,
@@ -111,7 +116,7 @@ def capabilities(ctx: Context, host: str) -> dict[str, Any]:
         if host.partition("#")[0] in (place.host, f"{place.host}@{place.backend_name}"):
             return {
                 "namespace": f"OS::Storage::Capabilities::{host}",
-                "vendor_name": "onestack",
+                "vendor_name": VENDOR,
                 "volume_backend_name": place.backend_name,
                 "pool_name": place.pool,
                 "driver_version": "1",
@@ -149,7 +154,6 @@ def _pool(place: Place, with_details: bool) -> Pool:
             "multiattach": bool(place.capabilities.get("multiattach")),
             "QoS_support": False,
             "driver_version": "1",
-            "vendor_name": "onestack",
             "timestamp": None,
             **place.capabilities,
         },

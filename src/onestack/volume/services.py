@@ -1,6 +1,6 @@
 """The parts of the volume service: its backends, and who gives them work."""
 
-from onestack.core import agents
+from onestack.core import agents, clock
 from onestack.core.agents import AgentRecord
 from onestack.core.api import Operations
 from onestack.core.context import Context
@@ -16,6 +16,8 @@ PATH = "/v3/os-services"
 INDEX = rules.rule("volume_extension:services:index", rules.ADMIN)
 UPDATE = rules.rule("volume_extension:services:update", rules.ADMIN)
 BACKEND = "cinder-volume"
+# What schedules is the control plane, which is up when it answers.
+SCHEDULER, SCHEDULER_HOST = "cinder-scheduler", "control"
 
 
 class ServiceQuery(Shape):
@@ -65,10 +67,13 @@ class Changed(Shape):
 def index(ctx: Context, query: ServiceQuery) -> list[ServiceView]:
     """List the backends, and whether they are heard of."""
     ctx.allow()
-    if (query.binary or query.service) not in (None, BACKEND):
-        return []
-    found = [_view(each) for each in agents.of_kind(ctx.session, KIND)]
-    return [each for each in found if query.host is None or _is_on(each, query.host)]
+    found = [_scheduler(), *map(_view, agents.of_kind(ctx.session, KIND))]
+    binary = query.binary or query.service
+    return [
+        each
+        for each in found
+        if binary in (None, each.binary) and (query.host is None or _is_on(each, query.host))
+    ]
 
 
 @api.put(f"{PATH}/enable", UPDATE)
@@ -118,6 +123,14 @@ def _view(agent: AgentRecord) -> ServiceView:
         active_backend_id=None,
         frozen=False,
     )
+
+
+def _scheduler() -> ServiceView:
+    return ServiceView(
+        binary=SCHEDULER, host=SCHEDULER_HOST, zone=ZONE, status="enabled", state="up",
+        updated_at=iso(clock.now()), disabled_reason=None, replication_status="disabled",
+        active_backend_id=None, frozen=False,
+    )  # fmt: skip
 
 
 def _is_on(service: ServiceView, host: str) -> bool:

@@ -18,7 +18,7 @@ from onestack.volume.attachments.record import (
     AttachmentRecord,
     attachments_to,
 )
-from onestack.volume.attachments.settle import settle
+from onestack.volume.attachments.settle import rest, settle
 from onestack.volume.attachments.view import AttachmentBrief, AttachmentView
 from onestack.volume.backend import Backend, Connection, Connector
 from onestack.volume.listing import Found, Link, ListQuery
@@ -195,7 +195,9 @@ def cut(ctx: Context, attachment: AttachmentRecord) -> None:
     if found is not None:
         ctx.session.delete(found)
         ctx.session.flush()
-    if held is not None:
+    if held is not None and held.status == "error":
+        rest(ctx.session, held)  # what was wrong was the attachment
+    elif held is not None:
         settle(ctx.session, held)
 
 
