@@ -12,6 +12,13 @@ from tests.network.places import error_of
 SHARED, EXTERNAL = "access_as_shared", "access_as_external"
 
 
+@pytest.fixture(autouse=True)
+def room(local: Local) -> None:
+    """Each external network that other tests make is a policy of the administrators' project."""
+    admin = actors.admin(local)
+    admin.put(f"/quotas/{admin.project}", {"quota": {"rbac_policy": -1}})
+
+
 def share(who: Actor, thing: Any, target: str, status: int = 201, **more: Any) -> Any:
     body = {"object_type": "network", "action": SHARED, **more}
     return who.make("rbac_policy", status, object_id=thing["id"], target_tenant=target, **body)
