@@ -21,11 +21,11 @@ class DhcpServers:
     def __init__(self, folder: Path, names: Names) -> None:
         self._folder, self._names = folder, names
 
-    def ensure(self, links: Links, network: NetworkWiring, bridge: str) -> list[str]:
-        """Have the server that a network must have here, if any; what is wrong with its leases."""
+    def ensure(self, links: Links, network: NetworkWiring, bridge: str) -> None:
+        """Have the server that a network must have here, if any."""
         if network.dhcp is None:
             self.remove(links, network.id)
-            return []
+            return
         namespace, device = self._names.dhcp_namespace(network.id), self.device(network)
         is_new = namespaces.ensure(namespace)
         leg = self._names.dhcp_leg(network.id)
@@ -36,7 +36,7 @@ class DhcpServers:
         links.veth(leg, self._names.alias, device, inside.path)
         links.join(leg, bridge, network.mtu)
         inside.run(lambda: self._arrange(network, device, is_new))
-        return self._serve(network, device)
+        self._serve(network, device)
 
     def remove(self, links: Links, network_id: str) -> None:
         folder = self._folder / network_id
@@ -66,20 +66,19 @@ class DhcpServers:
             v4 = any("." in each for each in network.dhcp.addresses)
             links.routes({"0.0.0.0/0": (gateway, device)} if gateway and v4 else {})
 
-    def _serve(self, network: NetworkWiring, device: str) -> list[str]:
+    def _serve(self, network: NetworkWiring, device: str) -> None:
         folder = self._folder / network.id
         program = Program(folder, "dnsmasq")
         if not (dnsmasq.served(network, 4) or dnsmasq.served(network, 6)):
             program.stop()
-            return []
-        options, troubles = dnsmasq.options(network)
+            return
         # The second set of files is read again on a signal; a changed first one takes a new start.
         is_other = write(folder / "configuration",
                          dnsmasq.configuration(network, device, folder).encode())  # fmt: skip
         is_fresh = [
             write(folder / "hosts", dnsmasq.hosts(network).encode(), 0o644),
             write(folder / "names", dnsmasq.names(network).encode(), 0o644),
-            write(folder / "options", options.encode(), 0o644),
+            write(folder / "options", dnsmasq.options(network).encode(), 0o644),
         ]
         is_reassigned = self._given(network, folder)
         if is_other or is_reassigned or not program.is_running():
@@ -89,7 +88,6 @@ class DhcpServers:
             self._remember(network, folder, {})
         elif any(is_fresh):
             program.read_again()
-        return troubles
 
     def _given(self, network: NetworkWiring, folder: Path) -> bool:
         """Whether an address has another owner than this run of dnsmasq remembers: until its lease

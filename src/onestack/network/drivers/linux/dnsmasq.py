@@ -2,10 +2,13 @@
 
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from onestack.core import log
 from onestack.network.switch import DhcpOption, Lease, NetworkWiring, SubnetWiring
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 METADATA = "169.254.169.254"
 LEASE_S = 86400
@@ -68,19 +71,14 @@ def hosts(network: NetworkWiring) -> str:
     """Who gets which address; what is wrong with a lease keeps out that lease only."""
     assert network.dhcp is not None
     subnets = [(ipaddress.ip_network(each.cidr), each) for each in network.subnets]
+    given = {each.id for version in (4, 6) for each in served(network, version)}
     written = []
     for lease in network.dhcp.leases:
         for text in lease.addresses:
             address = ipaddress.ip_address(text)
             subnet = next((each for block, each in subnets if address in block), None)
-            if subnet is None or subnet not in served(network, address.version):
-                continue
-            given = str(address) if address.version == 4 else f"[{address}]"
-            if subnet.address_mode == "dhcpv6-stateless":
-                written.append(line(_mac(lease.mac), f"set:{_tag(lease.port_id)}"))
-                continue
-            written.append(line(_mac(lease.mac), f"set:{_tag(lease.port_id)}",
-                                host_name(lease, text), given, f"{LEASE_S}s"))  # fmt: skip
+            if subnet is not None and subnet.id in given:
+                written += _written(lease, lambda: _host(lease, address, subnet))  # noqa: B023
     return "".join(written)
 
 
@@ -93,8 +91,8 @@ def names(network: NetworkWiring) -> str:
     )  # fmt: skip
 
 
-def options(network: NetworkWiring) -> tuple[str, list[str]]:
-    """What comes with an address; and which ports' options were left out, and why."""
+def options(network: NetworkWiring) -> str:
+    """What comes with an address: of a subnet, and of a port of its own."""
     assert network.dhcp is not None
     own = [ipaddress.ip_interface(each) for each in network.dhcp.addresses]
     written = []
@@ -102,14 +100,10 @@ def options(network: NetworkWiring) -> tuple[str, list[str]]:
         block = ipaddress.ip_network(subnet.cidr)
         server = next((str(each.ip) for each in own if each.ip in block), None)
         written += list(_of_subnet(subnet, server, network.mtu, network.dhcp.domain))
-    troubles = []
     for lease in network.dhcp.leases:
         for option in lease.options:
-            try:
-                written.append(_of_port(lease, option))
-            except ValueError as error:
-                troubles.append(f"port {lease.port_id} goes without an option of its own: {error}")
-    return "".join(written), troubles
+            written += _written(lease, lambda: _of_port(lease, option))  # noqa: B023
+    return "".join(written)
 
 
 def host_name(lease: Lease, address: str) -> str:
@@ -117,6 +111,23 @@ def host_name(lease: Lease, address: str) -> str:
     if lease.hostname and len(lease.hostname) <= 253 and HOST_NAME.fullmatch(lease.hostname):
         return lease.hostname
     return "host-" + str(ipaddress.ip_address(address)).replace(".", "-").replace(":", "-")
+
+
+def _written(lease: Lease, make: Callable[[], str]) -> list[str]:
+    """A line, if what it is made of may stand in a file; else the port does without it."""
+    try:
+        return [make()]
+    except ValueError as error:
+        log.warning("a port does without what it asks for", port=lease.port_id, reason=str(error))
+        return []
+
+
+def _host(lease: Lease, address: Address, subnet: SubnetWiring) -> str:
+    tag = f"set:{_tag(lease.port_id)}"
+    if subnet.address_mode == "dhcpv6-stateless":
+        return line(_mac(lease.mac), tag)
+    given = str(address) if address.version == 4 else f"[{address}]"
+    return line(_mac(lease.mac), tag, host_name(lease, str(address)), given, f"{LEASE_S}s")
 
 
 def _of_subnet(subnet: SubnetWiring, server: str | None, mtu: int, domain: str) -> Iterable[str]:

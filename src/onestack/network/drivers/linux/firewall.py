@@ -158,7 +158,11 @@ class Firewall:
         """Numbers that others may have now; no connection is left that bears them."""
         for name, bridge in plan.bridges.items():
             if bridge is None:
-                connections.forget_zone(self.zone(name))
+                try:
+                    connections.forget_zone(self.zone(name))
+                except CommandFailed as error:  # then nobody else is given its number
+                    plan.troubles[name] = str(error)
+                    continue
                 self._numbers.free(f"network {name}")
         for name, port in plan.ports.items():
             if port is None:

@@ -87,7 +87,7 @@ def skeleton(table: str, own_prefix: str) -> list[nft.Command]:
 
     iif, oif = meta("iifname"), meta("oifname")
     own, bridges, host = f"{own_prefix}*", "@bridges", "@closed_bridges"
-    forward: list[tuple[Family, str, str, int, list[Rule]]] = [
+    ways: list[tuple[Family, str, str, int, list[Rule]]] = [
         # What comes from a router or another host has no mark; what comes from a port has its.
         (BRIDGE, "from", "prerouting", -200, [
             [match(iif, own), assign(meta("mark"), 0), ACCEPT],
@@ -120,7 +120,7 @@ def skeleton(table: str, own_prefix: str) -> list[nft.Command]:
         named(INET, "set", "closed_bridges", type="ifname"),
         *_always(table),
     ]
-    for family, name, hook, priority, rules in forward:
+    for family, name, hook, priority, rules in ways:
         commands.append(nft.add_chain(family, table, name, hook, priority))
         commands += [nft.add_rule(family, table, name, each) for each in rules]
     return commands

@@ -31,6 +31,7 @@ from onestack.network.switch import (
     SwitchDescription,
     Trouble,
     Wiring,
+    device_of,
 )
 
 LATE_S = 300.0
@@ -170,7 +171,7 @@ class LinuxSwitch:
             for network in fresh.networks:
                 if ("network", network.id) not in outcome.troubles:
                     with outcome.attempt("network", network.id):
-                        self._network(links, network, outcome)
+                        self._network(links, network)
             for port in fresh.ports:
                 with outcome.attempt("port", port.id):
                     self._port(links, port, is_guarded=port.id not in plan.unguarded)
@@ -226,8 +227,7 @@ class LinuxSwitch:
                 self._questions.close_router(name)
                 self._routers.remove(links, name, self._store.find(RouterWiring, name))
         with outcome.attempt("port", *names["port"]):
-            known = (self._store.find(PortWiring, name) for name in names["port"])
-            links.remove(*(port.device for port in known if port is not None))
+            links.remove(*(device_of(name) for name in names["port"]))
         for name in names["network"]:
             with outcome.attempt("network", name):
                 self._remove_network(links, name)
@@ -240,7 +240,9 @@ class LinuxSwitch:
         network = self._store.find(NetworkWiring, name)
         self._questions.close_network(name)
         self._dhcp.remove(links, name)
-        if network is not None:
+        if network is None:  # nothing is known of it any more but its name
+            links.remove(self._names.bridge(name), self._names.tunnel(name))
+        else:
             self._networks.remove(links, network)
 
     def _report(self, plan: Plan, outcome: Outcome) -> None:
@@ -253,12 +255,10 @@ class LinuxSwitch:
             for name in names & plan.troubles.keys():
                 outcome.trouble(kind, name, plan.troubles[name])
 
-    def _network(self, links: Links, network: NetworkWiring, outcome: Outcome) -> None:
+    def _network(self, links: Links, network: NetworkWiring) -> None:
         self._networks.ensure(links, network)
         bridge = self._networks.name(network)
-        troubles = self._dhcp.ensure(links, network, bridge)
-        for each in troubles:
-            outcome.trouble("network", network.id, each)
+        self._dhcp.ensure(links, network, bridge)
         self._questions.open_network(network)
 
     def _port(self, links: Links, port: PortWiring, *, is_guarded: bool) -> None:
