@@ -6,6 +6,7 @@ from onestack.core.api import Service
 from onestack.core.flow import Flow
 from onestack.network import (
     agents,
+    auto_topology,
     availability_zones,
     discovery,
     extensions,
@@ -79,6 +80,7 @@ SERVICE = Service(
         agents.api,
         availability_zones.api,
         ip_availability.api,
+        auto_topology.api,
         quotas.api,
         rbac.api,
         security_groups.api,

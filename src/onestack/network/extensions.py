@@ -14,10 +14,12 @@ EXTENSIONS: dict[str, tuple[str, str]] = {
     "address-scope": ("Address scope", "Pools of a scope never overlap."),
     "agent": ("agent", "Who serves which host."),
     "allowed-address-pairs": ("Allowed Address Pairs", "Addresses a port may also send from."),
+    "auto-allocated-topology": ("Auto Allocated Topology Services", "A network for who has none."),
     "availability_zone": ("Availability Zone", "The zones of hosts."),
     "binding": ("Port Binding", "Which host a port is on."),
     "default-subnetpools": ("Default Subnetpools", "Pools that are taken when none is named."),
     "dhcp_agent_scheduler": ("DHCP Agent Scheduler", "Which host serves DHCP on a network."),
+    "dns-integration": ("DNS Integration", "Names of ports and floating IPs."),
     "empty-string-filtering": ("Empty String Filtering", "Filters by attributes that are empty."),
     "ext-gw-mode": ("Neutron L3 Configurable external gateway mode", "Gateways without SNAT."),
     "external-net": ("Neutron external network", "Networks that lead outside."),
@@ -40,6 +42,7 @@ EXTENSIONS: dict[str, tuple[str, str]] = {
     ),
     "ip-substring-filtering": ("IP address substring filtering", "Ports by parts of addresses."),
     "l3_agent_scheduler": ("L3 Agent Scheduler", "Which host a router is on."),
+    "l2_adjacency": ("L2 Adjacency", "Whether all ports of a network reach each other."),
     "net-mtu": ("Network MTU", "How large packets may be."),
     "net-mtu-writable": ("Network MTU (writable)", "How large packets may be, as one says."),
     "network-ip-availability": ("Network IP Availability", "How many addresses are taken."),
@@ -79,7 +82,9 @@ EXTENSIONS: dict[str, tuple[str, str]] = {
     "stateful-security-group": ("Stateful security group", "Groups with or without a state."),
     "tag": ("Tag support", "Networks have tags."),
     "tag-ext": ("Tag support for resources: subnet, subnetpool, port, router", "So have others."),
+    "subnet-service-types": ("Subnet service types", "Subnets for some kinds of ports only."),
     "subnet_allocation": ("Subnet Allocation", "Subnets that are cut from pools."),
+    "subnetpool-prefix-ops": ("Subnet Pool Prefix Operations", "Prefixes come and go one by one."),
 }
 
 

@@ -63,7 +63,7 @@ def planned(ctx: Context, asked: list[WantedNic] | str | None, count: int) -> li
         _check(wanted, count)
     project_id = str(ctx.caller.project_id)
     try:
-        found = network.plan(ctx.session, project_id, wanted, is_admin=False)
+        found = network.plan(ctx.session, project_id, wanted, makes=asked == AUTO)
     except NotFound as error:
         raise BadRequest(error.text) from None
     if asked == AUTO and not found:

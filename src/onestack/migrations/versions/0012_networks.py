@@ -20,7 +20,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Drop the tables."""
-    for name in ("dhcp_servers", "wirings", "switch_hosts", "port_addresses", "ports", "subnets",
+    for name in ("auto_allocated_topologies", "dhcp_servers", "wirings", "switch_hosts", "port_addresses", "ports", "subnets",
                  "subnetpools", "address_scopes", "networks"):  # fmt: skip
         op.drop_table(name)
 
@@ -200,3 +200,14 @@ def _wirings() -> None:
     )
     for column in ("host", "port_id"):
         op.create_index(f"ix_dhcp_servers_{column}", "dhcp_servers", [column])
+    op.create_table(
+        "auto_allocated_topologies",
+        sa.Column("project_id", sa.Text, nullable=False),
+        sa.Column("network_id", sa.Text, nullable=False),
+        sa.Column("router_id", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("project_id", name="pk_auto_allocated_topologies"),
+        sa.ForeignKeyConstraint(
+            ["network_id"], ["networks.id"], name="fk_auto_allocated_topologies_network_id",
+            ondelete="CASCADE",
+        ),
+    )  # fmt: skip

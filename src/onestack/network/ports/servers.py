@@ -9,7 +9,7 @@ from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
 from onestack.core.errors import BadRequest, Conflict, Forbidden
-from onestack.network import quotas, rbac
+from onestack.network import auto_topology, quotas, rbac
 from onestack.network.floating_ips.record import FloatingIpRecord
 from onestack.network.networks.record import NetworkNotFound, NetworkRecord
 from onestack.network.ports import add
@@ -105,15 +105,19 @@ def plan(
     wanted: Sequence[Requested] | None = None,
     *,
     is_admin: bool = False,
+    makes: bool = False,
 ) -> list[Requested]:
     """Check what a server is to be connected to, and fill in what was left open.
 
-    None stands for the one network that the project has, or for none when it has none.
+    None stands for the one network that the project has; for none when it has none, unless
+    `makes` wants one to be made.
     """
     if wanted is None:
-        found = _usable(session, project_id, None)
+        found = list(_usable(session, project_id, None))
         if len(found) > 1:
             raise NetworkAmbiguous
+        if not found and makes:
+            found = [auto_topology.ensure(session, project_id)]
         return [Requested(network_id=each) for each in found]
     named = {each.network_id for each in wanted if each.network_id and not each.port_id}
     networks = _usable(session, project_id, named) if named else {}
