@@ -93,3 +93,15 @@ def test_moments(client: Client) -> None:
     for start in ("2020-01-01T00:00:00", "2020-01-01T00:00:00.5", "2020-01-01 00:00:00.5"):
         assert usage(client, f"start={quote(start)}&end=2020-01-02T00:00:00")["total_hours"] == 0
     assert usage(client, "")["server_usages"] == []
+
+
+def test_there_are_no_audits(client: Client) -> None:
+    admin = client.admin
+    path = "/os-instance_usage_audit_log"
+    shown = admin.get(path)["instance_usage_audit_logs"]
+    assert shown["num_hosts"] == shown["num_hosts_not_run"] == len(shown["hosts_not_run"]) > 0
+    month = admin.get(f"{path}/{quote('2026-03-31 10:00:00')}")["instance_usage_audit_log"]
+    assert month["period_beginning"] == "2026-02-01 00:00:00"
+    assert month["period_ending"] == "2026-03-01 00:00:00"
+    admin.get(f"{path}/x", status=400)
+    client.member.get(path, status=403)

@@ -19,6 +19,7 @@ from onestack.compute import (
     services,
     upkeep,
     usage,
+    usage_audit,
     versions,
 )
 from onestack.compute.consoles import proxy
@@ -67,6 +68,7 @@ SERVICE = Service(
         quota_classes.api,
         limits.api,
         usage.api,
+        usage_audit.api,
         images.api,
         old_hosts.api,
         security_groups.api,
