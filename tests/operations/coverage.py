@@ -64,11 +64,21 @@ def keys_of(document: Document, prefix: str = "") -> dict[Key, tuple[str, Docume
     return found
 
 
+def said_once(wanted: dict[Key, tuple[str, Document]]) -> dict[Key, tuple[str, Document]]:
+    """Without the operations that differ from others only in that their path names a project."""
+    return {
+        key: each
+        for key, each in wanted.items()
+        if "/{project_id}/" not in each[0]
+        or key_of(key[0], each[0].replace("/{project_id}/", "/", 1)) not in wanted
+    }
+
+
 def rows(
     reference: Document, ours: Document, recorded: Mapping[Key, frozenset[int]], prefix: str
 ) -> list[Operation]:
     """Every operation of the reference, then those that only we have."""
-    wanted = keys_of(reference)
+    wanted = said_once(keys_of(reference))
     declared = keys_of(ours, prefix)
     found: list[Operation] = []
     for key, (path, _) in wanted.items():

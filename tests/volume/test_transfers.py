@@ -33,15 +33,21 @@ def test_a_volume_changes_hands(local: Local, path: str) -> None:
     giver.get(one, 404)
 
 
-def test_an_offer_is_taken_back(local: Local) -> None:
-    giver = newcomer(local, "giver-back")
+@pytest.mark.parametrize("path", ["/volume-transfers", "/os-volume-transfer"])
+def test_an_offer_is_taken_back(local: Local, path: str) -> None:
+    giver = newcomer(local, f"giver-back{path[1:5]}")
     volume = giver.volume()
-    body = {"transfer": {"volume_id": volume["id"]}}
-    made = giver.post("/volume-transfers", body)["transfer"]
-    listed = giver.get("/volume-transfers/detail")["transfers"]
+    made = giver.post(path, {"transfer": {"volume_id": volume["id"]}})["transfer"]
+    listed = giver.get(f"{path}/detail")["transfers"]
     assert [(each["id"], each["accepted"]) for each in listed] == [(made["id"], False)]
+    giver.delete(f"{path}/{made['id']}")
+    assert giver.show(volume)["status"] == "available"
+    assert giver.get(path)["transfers"] == []
+
+
+def test_transfers_by_microversion(local: Local) -> None:
+    giver = newcomer(local, "giver-versions")
+    giver.post("/volume-transfers", {"transfer": {"volume_id": giver.volume()["id"]}})
+    assert "accepted" in giver.at("3.57").get("/volume-transfers/detail")["transfers"][0]
     assert "accepted" not in giver.at("3.56").get("/volume-transfers/detail")["transfers"][0]
     giver.at("3.54").get("/volume-transfers", 404)
-    giver.delete(f"/volume-transfers/{made['id']}")
-    assert giver.show(volume)["status"] == "available"
-    assert giver.get("/volume-transfers")["transfers"] == []

@@ -108,6 +108,7 @@ def test_defaults_of_projects(local: Local) -> None:
     expected = {"project_id": user.project, "volume_type_id": made["id"]}
     body = {"default_type": {"volume_type": "types-default"}}
     assert boss.put(path, body)["default_type"] == expected
+    assert boss.get(path)["default_type"] == expected
     assert expected in boss.get("/default-types")["default_types"]
     assert user.volume()["volume_type"] == "types-default"
     assert user.get("/types/default")["volume_type"]["id"] == made["id"]

@@ -226,6 +226,7 @@ def test_a_volume_that_no_backend_has_room_for(local: Local) -> None:
     volume = user.volume("error", size=2_000_000_000)
     (told,) = user.get(f"/messages?resource_uuid={volume['id']}")["messages"]
     assert "Could not find any available weighted backend" in told["user_message"]
+    assert user.get(f"/messages/{told['id']}")["message"] == told
     other = newcomer(local, "volumes-no-room-other")
     other.get(f"/messages/{told['id']}", 404)
     user.delete(f"/messages/{told['id']}", 204)
