@@ -86,7 +86,7 @@ class Firewall:
     def _guarded(self, key: str, port: PortWiring, plan: Plan) -> Piece:
         try:
             return guard.guarded(port, self._numbers.of(key))
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             plan.troubles[port.id] = str(error)
             return guard.closed(port)
 

@@ -178,9 +178,10 @@ class LinuxSwitch:
             for router in fresh.routers:
                 with outcome.attempt("router", router.id):
                     self._router(links, router, before.get(router.id))
-            if self._options.is_masquerading and fresh.networks:
-                gateways = self._networks.gateways(self._store.all(NetworkWiring))
-                masquerade.ensure(self._folder, self._names.table, gateways, self._names.bridges)
+            flat = [each.id for each in fresh.networks if each.segment.kind == "flat"]
+            if self._options.is_masquerading and flat:
+                with outcome.attempt("network", *flat):
+                    self._masquerade()
         touched = {(each.kind, each.id) for each in outcome.wanted} - outcome.late
         self._troubled -= touched
         self._troubled |= touched & outcome.troubles.keys()
@@ -260,6 +261,10 @@ class LinuxSwitch:
         bridge = self._networks.name(network)
         self._dhcp.ensure(links, network, bridge)
         self._questions.open_network(network)
+
+    def _masquerade(self) -> None:
+        gateways = self._networks.gateways(self._store.all(NetworkWiring))
+        masquerade.ensure(self._folder, self._names.table, gateways, self._names.bridges)
 
     def _port(self, links: Links, port: PortWiring, *, is_guarded: bool) -> None:
         if not is_guarded:
