@@ -1,4 +1,4 @@
-"""Security groups, as old clients ask the compute service for them."""
+"""Security groups and networks, as old clients ask the compute service for them."""
 
 from typing import Any
 
@@ -80,3 +80,15 @@ def test_rules_come_and_go(local: Local) -> None:
     me.delete(f"/os-security-group-rules/{made['id']}", status=202)
     me.delete(f"/os-security-group-rules/{made['id']}", status=404)
     assert len(me.get(f"/os-security-groups/{group['id']}")["security_group"]["rules"]) == 3
+
+
+def test_networks_are_named(local: Local) -> None:
+    me = actors.newcomer(local, "networks-me").at("2.35")
+    made = local.ask("POST", "/network/v2.0/networks", {"network": {"name": "ours"}}, me.token)
+    network = made.body["network"]
+    shown = {"id": network["id"], "label": "ours", "cidr": "None"}
+    assert shown in me.get("/os-tenant-networks")["networks"]
+    assert me.get(f"/os-tenant-networks/{network['id']}")["network"] == shown
+    stranger = actors.newcomer(local, "networks-stranger").at("2.35")
+    stranger.get(f"/os-tenant-networks/{network['id']}", status=404)
+    assert shown not in stranger.get("/os-tenant-networks")["networks"]
