@@ -190,7 +190,10 @@ def test_legs_do_not_overlap(local: Local) -> None:
 
 
 def test_ossa_2014_008_foreign_subnets_and_ports_are_not_plugged(local: Local) -> None:
-    owner, other = actors.newcomer(local, "leg-plug-owner"), actors.newcomer(local, "leg-plug-other")
+    owner, other = (
+        actors.newcomer(local, "leg-plug-owner"),
+        actors.newcomer(local, "leg-plug-other"),
+    )
     subnet = places.inside(owner)
     port = owner.make("port", network_id=subnet["network_id"])
     made = places.router(other)

@@ -12,6 +12,7 @@ from onestack.core.agents import AgentRecord
 from onestack.core.bus import Bus
 from onestack.core.db import Database
 from onestack.core.engine import Engine
+from onestack.core.event import EventRecord
 from onestack.network.drivers.simulated import SimulatedSwitch
 from onestack.network.switch import (
     Applied,
@@ -147,6 +148,10 @@ def test_hosts_of_a_network_know_each_other(another: Clouds) -> None:
     west = place.bound("west")
     assert place.wiring("east", "network", place.network).peers == ["192.0.2.2"]
     assert place.wiring("west", "network", place.network).peers == ["127.0.0.1"]
+    place.switches["west"].address = "192.0.2.3"
+    place.start()
+    place.settle()
+    assert place.wiring("east", "network", place.network).peers == ["192.0.2.3"]
     place.bind(west, "")
     assert place.wiring("east", "network", place.network).peers == []
     assert place.wiring("west", "network", place.network) is None
@@ -178,6 +183,9 @@ def test_what_changes_is_told_to_the_hosts_that_have_it(place: Place) -> None:
     place.settle()
     assert place.wiring("east", "port", port).is_up is False
     assert place.owner.show("port", port)["status"] == "DOWN"
+    place.owner.change("network", place.network, admin_state_up=False)
+    place.settle()
+    assert place.wiring("west", "port", other).is_up is False
 
 
 def test_a_deleted_port_is_gone_from_its_host_with_all_that_only_it_needed(place: Place) -> None:
@@ -235,6 +243,10 @@ def test_what_could_not_be_wired_is_reported_and_tried_again(place: Place) -> No
     with place.local.cloud.get(Database).transaction(write=False) as session:
         found = select(WiringRecord.trouble).where(WiringRecord.item_id == port["id"])
         assert session.scalar(found) == "no room for a tap"
+    watch(place)
+    with place.local.cloud.get(Database).transaction(write=False) as session:
+        heard = select(EventRecord).where(EventRecord.name == "network.wiring.trouble")
+        assert len(session.scalars(heard).all()) == 1  # the same trouble is no news
     place.switches["east"].refused = set()
     watch(place)
     assert place.owner.show("port", port)["status"] == "ACTIVE"

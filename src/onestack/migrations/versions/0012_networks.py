@@ -20,8 +20,9 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Drop the tables."""
-    for name in ("auto_allocated_topologies", "dhcp_servers", "wirings", "switch_hosts", "port_addresses", "ports", "subnets",
-                 "subnetpools", "address_scopes", "networks"):  # fmt: skip
+    for name in ("auto_allocated_topologies", "dhcp_servers", "wirings", "switch_hosts",
+                 "port_addresses", "ports", "subnets", "subnetpools", "address_scopes",
+                 "networks"):  # fmt: skip
         op.drop_table(name)
 
 
@@ -169,6 +170,7 @@ def _wirings() -> None:
     op.create_table(
         "switch_hosts",
         sa.Column("host", sa.Text, nullable=False),
+        sa.Column("tunnel_address", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("host", name="pk_switch_hosts"),
     )
     op.create_table(

@@ -104,6 +104,9 @@ def update(ctx: Context, network_id: str, body: NetworkUpdate) -> NetworkView:
     touch(record)
     ctx.session.flush()
     change.touch(ctx.session, "network", [record.id])
+    if "admin_state_up" in given:
+        on_it = select(PortRecord.id).where(PortRecord.network_id == record.id)
+        change.touch(ctx.session, "port", ctx.session.scalars(on_it).all())
     event.emit(ctx.session, "network.update.end", payload(record), record.project_id, record.id)
     return attributes.views(ctx, [record])[0]
 

@@ -14,7 +14,9 @@ from onestack.network.wirings.record import SwitchHostRecord, WiringRecord
 TRIES = 5
 
 _WIRINGS = cast(Table, WiringRecord.__table__)
-_ADD_HOST = text("INSERT INTO switch_hosts (host) VALUES (:host) ON CONFLICT DO NOTHING")
+_ADD_HOST = text(
+    "INSERT INTO switch_hosts (host, tunnel_address) VALUES (:host, '') ON CONFLICT DO NOTHING"
+)
 
 
 def touch(session: Session, kind: Kind, ids: Iterable[str], *, but: str = "") -> None:

@@ -8,7 +8,6 @@ from typing import Any, cast
 from sqlalchemy import Table, select
 from sqlalchemy.orm import Session
 
-from onestack.core.agents import AgentRecord
 from onestack.network.networks.record import NetworkRecord
 from onestack.network.ports.record import AddressRecord, PortRecord
 from onestack.network.routers.wiring import routers
@@ -34,7 +33,7 @@ from onestack.network.switch import (
     SubnetWiring,
     device_of,
 )
-from onestack.network.wirings.record import DhcpServerRecord, WiringRecord
+from onestack.network.wirings.record import DhcpServerRecord, SwitchHostRecord, WiringRecord
 
 Revisions = Mapping[str, int]
 
@@ -123,7 +122,11 @@ def ports(session: Session, revisions: Revisions) -> list[PortWiring]:
     """Guests' ports as their host must have them."""
     if not revisions:
         return []
-    rows = session.execute(select(_PORTS).where(_PORTS.c.id.in_(revisions))).all()
+    rows = session.execute(
+        select(_PORTS, NetworkRecord.admin_state_up.label("is_network_up"))
+        .join(NetworkRecord, NetworkRecord.id == _PORTS.c.network_id)
+        .where(_PORTS.c.id.in_(revisions))
+    ).all()
     addresses = addresses_by_port(session, list(revisions))
     guards = groups_of(session, revisions)
     return [
@@ -134,7 +137,7 @@ def ports(session: Session, revisions: Revisions) -> list[PortWiring]:
             pairs=[AddressPair(each["mac_address"], each["ip_address"])
                    for each in row.allowed_address_pairs],
             groups=guards.get(row.id, []), is_secured=row.port_security_enabled,
-            is_up=row.admin_state_up,
+            is_up=row.admin_state_up and row.is_network_up,
         )
         for row in rows
     ]  # fmt: skip
@@ -194,23 +197,20 @@ def _rule(row: Any) -> RuleWiring:
 def _peers(session: Session, host: str, ids: Iterable[str]) -> dict[str, list[str]]:
     """The tunnel addresses of the other hosts that have networks."""
     rows = session.execute(
-        select(_WIRINGS.c.item_id, _WIRINGS.c.host).where(
+        select(_WIRINGS.c.item_id, SwitchHostRecord.tunnel_address)
+        .distinct()
+        .join(SwitchHostRecord, SwitchHostRecord.host == _WIRINGS.c.host)
+        .where(
             _WIRINGS.c.kind == "network", _WIRINGS.c.item_id.in_(list(ids)),
             _WIRINGS.c.host != host, _WIRINGS.c.is_gone.is_(False),
+            SwitchHostRecord.tunnel_address != "",
         )
-    ).all()  # fmt: skip
-    hosts = {row.host for row in rows}
-    agents = session.execute(
-        select(AgentRecord.host, AgentRecord.description).where(
-            AgentRecord.kind == "switch", AgentRecord.host.in_(hosts)
-        )
-    )
-    tunnels = {row.host: str(row.description.get("tunnel_address") or "") for row in agents}
-    found: dict[str, set[str]] = defaultdict(set)
-    for row in rows:
-        if tunnels.get(row.host):
-            found[row.item_id].add(tunnels[row.host])
-    return {network_id: sorted(addresses) for network_id, addresses in found.items()}
+        .order_by(SwitchHostRecord.tunnel_address)
+    )  # fmt: skip
+    found: dict[str, list[str]] = defaultdict(list)
+    for network_id, address in rows:
+        found[network_id].append(address)
+    return found
 
 
 def _dhcp(

@@ -60,6 +60,7 @@ _APPLIED = (
 )
 _FORGET = delete(_WIRINGS).where(*_THIS, _WIRINGS.c.is_gone.is_(True))
 _TROUBLED = update(_WIRINGS).where(*_THIS).values(is_pending=False, trouble=bindparam("text"))
+_IS_KNOWN = select(_WIRINGS.c.host).where(*_THIS, _WIRINGS.c.trouble == bindparam("text"))
 
 
 def settle(session: Session, host: str) -> None:
@@ -121,10 +122,14 @@ def note_applied(session: Session, host: str, items: Iterable[Item]) -> None:
 
 
 def note_troubles(session: Session, host: str, troubles: Iterable[Trouble]) -> None:
-    """Write down what a host could not apply; the next watch tries again."""
+    """Write down what a host could not apply, and report what is new; the watch tries again."""
+    connection = session.connection()
     for each in troubles:
-        key = _named(host, (each.item.kind, each.item.id))
-        session.connection().execute(_TROUBLED, {**key, "text": each.text[:2000]})
+        said = {**_named(host, (each.item.kind, each.item.id)), "text": each.text[:2000]}
+        is_known = connection.execute(_IS_KNOWN, said).first() is not None
+        connection.execute(_TROUBLED, said)
+        if is_known:
+            continue
         payload = {"host": host, "kind": each.item.kind, "id": each.item.id, "text": each.text}
         event.emit(session, "network.wiring.trouble", payload, resource=each.item.id)
 

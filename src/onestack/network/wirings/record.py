@@ -13,6 +13,7 @@ class SwitchHostRecord(Record):
     __tablename__ = "switch_hosts"
 
     host: Mapped[str] = mapped_column(primary_key=True)
+    tunnel_address: Mapped[str] = mapped_column(default="")
 
 
 class WiringRecord(Record):

@@ -8,8 +8,9 @@ from onestack.core.agents import AgentRecord
 from onestack.core.flow import periodic
 from onestack.network import dhcp
 from onestack.network.ports.record import PortRecord
+from onestack.network.subnets.record import SubnetRecord
 from onestack.network.wirings import change
-from onestack.network.wirings.record import DhcpServerRecord, WiringRecord
+from onestack.network.wirings.record import DhcpServerRecord, SwitchHostRecord, WiringRecord
 
 EVERY_S = 15.0
 NETWORKS_AT_ONCE = 100
@@ -29,15 +30,27 @@ def watch_networks(session: Session) -> None:
     session.execute(again)
     behind = select(WiringRecord.host).distinct().where(WiringRecord.is_pending)
     change.ring(session, set(session.scalars(behind)) & living)
-    for server in session.scalars(select(DhcpServerRecord)).all():
-        if server.host in hosts and server.host not in living:
-            dhcp.move(session, server)
+    dead = select(DhcpServerRecord).where(DhcpServerRecord.host.in_(hosts.keys() - living))
+    for server in session.scalars(dead).all():
+        dhcp.move(session, server)
     for network_id, host in _unserved(session):
         dhcp.ensure(session, network_id, host)
 
 
 def begin_anew(session: Session, agent: AgentRecord) -> None:
-    """A host's switch was restarted, or is new: it is told everything again."""
+    """A host's switch was restarted, or is new: it is told everything again; and the other hosts
+    of its networks, where its tunnels end now."""
+    address = str(agent.description.get("tunnel_address") or "")
+    known = session.get(SwitchHostRecord, agent.host)
+    if known is None:
+        session.add(SwitchHostRecord(host=agent.host, tunnel_address=address))
+    elif known.tunnel_address != address:
+        known.tunnel_address = address
+        own = select(WiringRecord.item_id).where(
+            WiringRecord.host == agent.host, WiringRecord.kind == "network"
+        )
+        change.touch(session, "network", session.scalars(own).all(), but=agent.host)
+    session.flush()
     session.execute(
         update(WiringRecord)
         .where(WiringRecord.host == agent.host)
@@ -49,12 +62,13 @@ def begin_anew(session: Session, agent: AgentRecord) -> None:
 def _unserved(session: Session) -> list[tuple[str, str]]:
     """Networks that are in use and have no DHCP server, each with a host that has a port of it."""
     served = select(DhcpServerRecord.network_id)
+    wanting = select(SubnetRecord.network_id).where(SubnetRecord.enable_dhcp)
     found = (
         select(PortRecord.network_id, PortRecord.host)
         .distinct()
         .where(
             PortRecord.host != "", PortRecord.device_owner.not_like("network:%"),
-            PortRecord.network_id.not_in(served),
+            PortRecord.network_id.not_in(served), PortRecord.network_id.in_(wanting),
         )
         .limit(NETWORKS_AT_ONCE)
     )  # fmt: skip
