@@ -5,6 +5,7 @@ from tests.simulator.scenarios.moves import SCENARIOS as MOVES
 from tests.simulator.scenarios.network import SCENARIOS as NETWORK
 from tests.simulator.scenarios.power import ForgetConsoleTokens, Pause, Stop, Unpause
 from tests.simulator.scenarios.routing import MoveRouters
+from tests.simulator.scenarios.servers import SCENARIOS as SERVERS
 from tests.simulator.scenarios.toy import (
     Build,
     BuildElsewhere,
@@ -31,4 +32,5 @@ SCENARIOS: list[Scenario] = [
     *NETWORK,
     *VOLUME,
     *MOVES,
+    *SERVERS,
 ]  # fmt: skip

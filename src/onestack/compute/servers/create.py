@@ -124,6 +124,8 @@ def _order(ctx: Context, body: NewServerBody) -> Order:
     wanted, session, project_id = body.server, ctx.session, ctx.caller.project_id
     _check_texts(wanted)
     flavor = _flavor(ctx, str(wanted.flavor_ref))
+    if not (wanted.image_ref or wanted.disks or wanted.old_disks):
+        raise BadRequest("Missing imageRef attribute")
     found = sources.image_of(ctx, wanted.image_ref or None)
     planned = disks.plan(wanted.disks, wanted.old_disks, found.id if found else None)
     if any(each.destination_type == "volume" for each in planned):

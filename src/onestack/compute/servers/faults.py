@@ -25,7 +25,7 @@ def note(server: ServerRecord, failure: Failure) -> None:
 def fault_of(failure: Failure) -> dict[str, Any]:
     """A failure as a server shows it."""
     return {
-        "code": failure.status or 500,
+        "code": 500,
         "created": moments.second(clock.now()),
         "message": failure.text[:MESSAGE_MAX],
         "details": f"{failure.error} at {failure.step}: {failure.text}",

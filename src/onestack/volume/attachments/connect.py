@@ -93,6 +93,8 @@ class Disconnect(Flow[AttachmentRecord]):
         return None
 
     def failed(self, failure: Failure) -> None:
+        if failure.error == "Preempted":
+            return  # whoever came first sees to it
         volume = locked(self.session, self.subject.volume_id)
         self.subject.attach_status = "error_detaching"
         if volume is not None and volume.status != "error_deleting":
