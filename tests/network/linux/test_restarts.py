@@ -238,3 +238,18 @@ def _others(host: Host) -> dict[str, object]:
         "tables": sorted(each for each in tables if host.options.mark not in each),
         "forwarding": host.call("sysctl", "-n", "net.ipv4.ip_forward").stdout,
     }
+
+
+def test_the_folder_of_namespaces_goes_with_the_last_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Path(f"/run/netns-of-a-test-{os.getpid()}")
+    monkeypatch.setattr(namespaces, "FOLDER", folder)
+    namespaces.tidy()  # there is none
+    assert namespaces.ensure("one")
+    assert not namespaces.ensure("one")
+    namespaces.tidy()
+    assert (folder / "one").exists()
+    assert namespaces.remove("one")
+    assert not namespaces.remove("one")
+    namespaces.tidy()
+    assert not folder.exists()
+    assert folder.name not in Path("/proc/self/mounts").read_text()

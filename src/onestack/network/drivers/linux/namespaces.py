@@ -1,5 +1,6 @@
 """Network namespaces: made, entered by a thread of their own, and removed."""
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -10,6 +11,7 @@ from typing import TypeVar
 
 FOLDER = Path("/run/netns")
 CLONE_NEWNET = 0x40000000
+TRIES = 5
 MS_BIND, MS_REC, MS_SHARED, MNT_DETACH = 4096, 16384, 1 << 20, 2
 
 T = TypeVar("T")
@@ -71,9 +73,7 @@ def ensure(name: str) -> bool:
     path = FOLDER / name
     if os.path.ismount(path):
         return False
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    _share(FOLDER)
-    path.touch(mode=0o400)
+    _reserve(path)
     here = Here()
 
     def make() -> None:
@@ -101,6 +101,27 @@ def remove(name: str) -> bool:
     is_there = path.exists()
     path.unlink(missing_ok=True)
     return is_there
+
+
+def tidy() -> None:
+    """Remove the folder of namespaces, and its mount, when nobody has one there any more."""
+    if not FOLDER.exists() or any(FOLDER.iterdir()):
+        return
+    with contextlib.suppress(OSError):  # somebody may have just come
+        _call("umount2", _path(FOLDER), 0)
+    with contextlib.suppress(OSError):
+        FOLDER.rmdir()
+
+
+def _reserve(path: Path) -> None:
+    """Make the file that a namespace will be mounted on."""
+    for _ in range(TRIES):
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # somebody tidied up at the same moment
+            _share(FOLDER)
+            path.touch(mode=0o400)
+            return
+    raise FileNotFoundError(f"{FOLDER} goes as often as it is made")
 
 
 def _share(folder: Path) -> None:

@@ -24,6 +24,7 @@ def take_down(folder: Path, mark: str) -> None:
         Program(note.parent, note.stem).stop()
     for name in namespaces.listed(names.namespaces):
         namespaces.remove(name)
+    namespaces.tidy()
     with Links() as links:
         links.remove(*links.named(names.alias))
     nft.load([*nft.Table(names.table, FAMILIES, ()).gone(), *masquerade.gone(names.table)])
