@@ -128,9 +128,8 @@ def _actions(cloud: Cloud) -> set[str]:
     answer = cloud.request("GET", f"{base}/openapi/compute?version=2.1")
     if answer.status != 200:
         return {name for action in (FEATURES, BETWEEN_HOSTS) for name in action}
-    path = next(
-        (item for name, item in answer.document()["paths"].items() if name.endswith("/action")), {}
-    )
+    paths = answer.document()["paths"]
+    path = next((item for name, item in paths.items() if name.endswith("/{server_id}/action")), {})
     return set(path.get("post", {}).get("x-actions", {}))
 
 

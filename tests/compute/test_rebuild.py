@@ -20,6 +20,7 @@ def test_a_server_is_rebuilt(mover: Mover) -> None:
     answer = mover.act(server, "rebuild", asked)
     assert answer.status == 202
     shown = answer.body["server"]
+    assert shown["user_data"] is None
     assert (shown["status"], shown["OS-EXT-STS:task_state"]) == ("REBUILD", "rebuilding")
     assert (shown["name"], shown["metadata"], len(shown["adminPass"])) == ("after", {"a": "b"}, 12)
     mover._done(answer, 202)

@@ -17,6 +17,7 @@ from onestack.compute.servers import (
 )
 from onestack.compute.servers.notifications import described
 from onestack.compute.servers.record import ServerRecord, bury, disks_of
+from onestack.compute.servers.states import check_state
 from onestack.compute.servers.volume_attachments import DetachVolume
 from onestack.core import agents
 from onestack.core.agents import NoSuchAgent
@@ -47,6 +48,17 @@ def delete(ctx: Context, server_id: str) -> None:
 def force(ctx: Context, server_id: str) -> None:
     """Delete a server at once, as every deletion here is."""
     begin(ctx, access.unlocked(ctx, server_id))
+
+
+@api.post(
+    action.PATH,
+    rules.rule("os-deferred-delete:restore", rules.MEMBER),
+    action="restore",
+    status=202,
+)
+def restore(ctx: Context, server_id: str) -> None:
+    """Refuse to bring a server back: a deletion here is never only put off."""
+    check_state(access.unlocked(ctx, server_id), "restore", ("soft-delete",))
 
 
 def begin(ctx: Context, server: ServerRecord) -> None:

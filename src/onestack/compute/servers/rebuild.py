@@ -87,9 +87,8 @@ def rebuild(ctx: Context, server_id: str, body: RebuildBody) -> ServerView:
     for name, value in changes.items():
         setattr(server, name, value)
     _give_image(ctx, server, found, is_volume_backed=is_volume_backed)
-    shown = view.one(ctx, server)
-    shown.admin_password = password
-    return shown
+    more = {"plain_user_data": server.user_data, "user_data": UNSET}
+    return view.changed(ctx, server, admin_password=password, **more)
 
 
 def _changes(ctx: Context, server: ServerRecord, body: RebuildBody) -> dict[str, object]:

@@ -3,13 +3,27 @@
 from typing import Literal
 
 from onestack.compute import rules
-from onestack.compute.servers import access, action, instance_actions
+from onestack.compute.servers import access, action, instance_actions, networking
 from onestack.compute.servers.record import touch
 from onestack.core.api import Operations
 from onestack.core.context import Context
 from onestack.core.shapes import Shape
 
 api = Operations("server state")
+
+
+@api.post(
+    action.PATH,
+    rules.rule("os-admin-actions:inject_network_info"),
+    action="injectNetworkInfo",
+    status=202,
+)
+def inject_network_info(ctx: Context, server_id: str) -> None:
+    """Have a server's ports put on its host again, should they be elsewhere."""
+    server = access.owned(ctx, server_id)
+    if server.host is not None:
+        networking.bind(ctx.session, server)
+    instance_actions.begin(ctx.session, server, "injectNetworkInfo", ctx.caller)
 
 
 class ResetBody(Shape, forbid_unknown_fields=True):

@@ -8,7 +8,7 @@ from onestack.compute.servers import access
 from onestack.compute.servers.create import check_address
 from onestack.compute.servers.notifications import described
 from onestack.compute.servers.record import touch
-from onestack.compute.servers.view import ServerView, one
+from onestack.compute.servers.view import ServerView, changed
 from onestack.compute.servers.wanted import DiskConfig, HostName
 from onestack.core import event
 from onestack.core.api import Operations
@@ -52,4 +52,4 @@ def update(ctx: Context, server_id: str, body: ServerUpdate) -> ServerView:
         f"servers/{server.id}",
     )  # fmt: skip
     ctx.session.flush()
-    return one(ctx, server)
+    return changed(ctx, server)

@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import field as attribute
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
+
+import msgspec
 
 from onestack.compute import rules, server_groups
 from onestack.compute.servers import attached, moments
@@ -15,7 +17,7 @@ from onestack.compute.servers.record import ServerColumns, tags_of
 from onestack.compute.servers.states import status_of
 from onestack.compute.style import ROOT, Link, links
 from onestack.core.context import Context
-from onestack.core.shapes import UNSET, Shape, UnsetType, field, since, until
+from onestack.core.shapes import UNSET, Shape, UnsetType, cut, field, since, until
 
 ATTRIBUTES = rules.rule("os-extended-server-attributes")
 HOST_STATUS = rules.rule("servers:show:host_status")
@@ -118,7 +120,11 @@ class ServerView(Shape):
     progress: int | UnsetType = UNSET
     security_groups: list[GroupName] | UnsetType = UNSET
     fault: Fault | UnsetType = UNSET
-    admin_password: str | UnsetType = field(default=UNSET, name="adminPass")  # of one rebuilt
+    # Of one that is rebuilt, alone.
+    admin_password: str | UnsetType = field(default=UNSET, name="adminPass")
+    plain_user_data: Annotated[str | UnsetType | None, since("2.57")] = field(
+        default=UNSET, name="user_data"
+    )
     server_groups: Annotated[list[str] | UnsetType, since("2.71")] = UNSET
     host_status: Annotated[str | UnsetType, since("2.16")] = UNSET
     # What administrators see besides.
@@ -150,6 +156,16 @@ class ServerView(Shape):
     )
 
 
+# What answers to changes show of a server before 2.75; from then on they show all of it.
+OF_CHANGED = frozenset((
+    "id", "name", "status", "tenant_id", "user_id", "metadata", "hostId", "image", "flavor",
+    "created", "updated", "addresses", "accessIPv4", "accessIPv6", "links", "OS-DCF:diskConfig",
+    "progress", "fault", "adminPass", "locked", "locked_reason", "description", "tags",
+    "trusted_image_certificates", "server_groups", "user_data",
+))  # fmt: skip
+OF_ADDRESS = frozenset(("version", "addr"))
+
+
 @dataclass(slots=True)
 class Surroundings:
     """What is shown of servers but is not in their own rows, for all servers of an answer."""
@@ -171,6 +187,23 @@ def summary(ctx: Context, server: ServerColumns) -> ServerSummary:
 def one(ctx: Context, server: ServerColumns) -> ServerView:
     """A server as it is shown by itself."""
     return view(ctx, server, surroundings(ctx, [server], has_groups=True))
+
+
+def changed(ctx: Context, server: ServerColumns, **more: Any) -> ServerView:
+    """A server as the answer to a change shows it: flat already where it shows less than usual."""
+    shown = one(ctx, server)
+    for name, value in more.items():
+        setattr(shown, name, value)
+    if ctx.version >= (2, 75):
+        return shown
+    flat: dict[str, Any] = msgspec.to_builtins(cut(shown, ServerView, ctx.version))
+    flat["addresses"] = {
+        name: [{key: each[key] for key in OF_ADDRESS} for each in listed]
+        for name, listed in flat["addresses"].items()
+    }
+    shows_key = ctx.version >= (2, 54) and "adminPass" in flat
+    kept = OF_CHANGED | ({"key_name"} if shows_key else frozenset())
+    return cast(ServerView, {name: value for name, value in flat.items() if name in kept})
 
 
 def surroundings(
