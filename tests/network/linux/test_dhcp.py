@@ -143,6 +143,21 @@ def test_a_server_goes_on_when_more_leases_come(host: Host, tmp_path: Path) -> N
     assert _process(host, one.id) == process
 
 
+def test_more_leases_come_when_some_were_given(host: Host, tmp_path: Path) -> None:
+    """Which dnsmasq survives only as long as it knows no port with options of its own."""
+    one = network(subnets=[subnet("10.0.0.0/24")])
+    ports = [port(one, f"10.0.0.{n}") for n in range(5, 8)]
+    options = [DhcpOption("domain-name", "mine.example", 4)]
+    leases = [lease(ports[0]), lease(ports[1], options=options), lease(ports[2])]
+    host.apply(networks=[one])
+    guests, server = [host.guest(each) for each in ports], dhcp("10.0.0.2/24")
+    for count in range(1, 4):
+        one = changed(one, dhcp=replace(server, leases=leases[:count]))
+        host.apply(networks=[one])
+        for guest, each in list(zip(guests, ports, strict=True))[:count]:
+            assert ask(guest, tmp_path)["ip"] == each.addresses[0]
+
+
 def test_a_server_that_has_just_begun_hears_of_more_leases(host: Host) -> None:
     one = network(subnets=[subnet("10.0.0.0/24")])
     ports = [port(one, f"10.0.0.{n}") for n in range(5, 15)]

@@ -75,13 +75,15 @@ class DhcpServers:
         # The second set of files is read again on a signal; a changed first one takes a new start.
         is_other = write(folder / "configuration",
                          dnsmasq.configuration(network, device, folder).encode())  # fmt: skip
+        known = (folder / "hosts").read_text() if (folder / "hosts").exists() else ""
         is_fresh = [
             write(folder / "hosts", dnsmasq.hosts(network).encode(), 0o644),
             write(folder / "names", dnsmasq.names(network).encode(), 0o644),
             write(folder / "options", dnsmasq.options(network).encode(), 0o644),
         ]
+        is_fragile = any(is_fresh) and dnsmasq.HOST_TAG in known
         is_reassigned = self._given(network, folder)
-        if is_other or is_reassigned or not program.is_running():
+        if is_other or is_fragile or is_reassigned or not program.is_running():
             argv = ["dnsmasq", "--keep-in-foreground", "--user=root", "--log-facility=-",
                     f"--conf-file={folder / 'configuration'}"]  # fmt: skip
             program.start(argv, namespaces.named(self._names.dhcp_namespace(network.id)))

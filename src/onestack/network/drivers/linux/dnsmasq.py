@@ -12,6 +12,9 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 METADATA = "169.254.169.254"
 LEASE_S = 86400
+# dnsmasq 2.90 crashes when it reads tagged hosts again after it gave one of them a lease: so only
+# ports with options of their own have a tag, and a server that knows such a port is started anew.
+HOST_TAG = "set:"
 HOST_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?(?:\.[A-Za-z0-9-]{1,63})*")
 OPTION_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
@@ -123,11 +126,11 @@ def _written(lease: Lease, make: Callable[[], str]) -> list[str]:
 
 
 def _host(lease: Lease, address: Address, subnet: SubnetWiring) -> str:
-    tag = f"set:{_tag(lease.port_id)}"
+    who = [_mac(lease.mac), *([f"{HOST_TAG}{_tag(lease.port_id)}"] if lease.options else [])]
     if subnet.address_mode == "dhcpv6-stateless":
-        return line(_mac(lease.mac), tag)
+        return line(*who)
     given = str(address) if address.version == 4 else f"[{address}]"
-    return line(_mac(lease.mac), tag, host_name(lease, str(address)), given, f"{LEASE_S}s")
+    return line(*who, host_name(lease, str(address)), given, f"{LEASE_S}s")
 
 
 def _of_subnet(subnet: SubnetWiring, server: str | None, mtu: int, domain: str) -> Iterable[str]:
