@@ -163,3 +163,15 @@ def test_a_port_s_device_is_one_that_a_machine_takes_hold_of(host: Host) -> None
     host.apply(ports=[changed(made)])
     with host.machine(made.device) as machine:  # it comes and goes, and its device stays
         assert hearer.hears(machine, frames) == {"said"}
+
+
+def test_what_is_larger_than_a_packet_passes_in_pieces(host: Host) -> None:
+    one = network()
+    chosen = group(*EGRESS, rule(protocol="udp", port_min=5000, port_max=5000))
+    host.apply(networks=[one], groups=[chosen])
+    speaker, hearer = (
+        host.guest(port(one, f"10.0.0.{n}", groups=[chosen.id])).addressed(24) for n in (5, 6)
+    )
+    with hearer.datagrams(5000) as heard, speaker.datagrams(4000) as said:
+        said.sendto(bytes(6000), ("10.0.0.6", 5000))
+        assert len(heard.recv(9000)) == 6000

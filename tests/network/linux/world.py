@@ -103,6 +103,14 @@ class Room:
         finally:
             server.close()
 
+    @contextmanager
+    def datagrams(self, number: int) -> Iterator[socket.socket]:
+        """A UDP socket in here."""
+        with self.run(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as made:
+            made.bind(("", number))
+            made.settimeout(5)
+            yield made
+
     def line(self, address: str, number: int) -> "Line":
         """A connection to a server that stays open."""
         return Line(self.run(lambda: socket.create_connection((address, number), timeout=5)))
