@@ -24,7 +24,8 @@ OPERATIONS = [
 KINDS = {  # what a path's first part is about, as the world below calls it
     "networks": "network", "subnets": "subnet", "ports": "port", "routers": "router",
     "floatingips": "floatingip", "security-groups": "security_group",
-    "security-group-rules": "security_group_rule", "rbac-policies": "rbac_policy",
+    "security-group-rules": "security_group_rule", "address-groups": "address_group",
+    "rbac-policies": "rbac_policy",
     "subnetpools": "subnetpool", "address-scopes": "address_scope",
     "network-ip-availabilities": "network", "agents": "agent", "quotas": "project",
     "auto-allocated-topology": "project",
@@ -56,6 +57,7 @@ class World:
             action="access_as_shared", target_tenant="somebody",
         )  # fmt: skip
         pool = owner.make("subnetpool", name="matrix", prefixes=["10.64.0.0/12"])
+        addresses = owner.make("address_group", name="matrix", addresses=["10.0.0.0/8"])
         scope = owner.make("address_scope", name="matrix", ip_version=4)
         self.ids = {
             "network": subnet["network_id"], "subnet": subnet["id"], "port": port["id"],
@@ -63,6 +65,7 @@ class World:
             "security_group_rule": group["security_group_rules"][0]["id"],
             "rbac_policy": policy["id"], "subnetpool": pool["id"], "address_scope": scope["id"],
             "port_forwarding": made["id"], "project": owner.project, "agent": "none",
+            "address_group": addresses["id"],
         }  # fmt: skip
         owner.put(f"/networks/{subnet['network_id']}/tags/t", status=201)
         for noun in ("subnet", "port", "router", "floatingip", "security_group", "subnetpool"):
@@ -73,6 +76,8 @@ class World:
             "remove_router_interface": {"subnet_id": subnet["id"]},
             "add_extraroutes": {"router": {"routes": []}},
             "remove_extraroutes": {"router": {"routes": []}},
+            "add_addresses": {"addresses": ["10.80.0.0/12"]},
+            "remove_addresses": {"addresses": ["10.0.0.0/8"]},
             "add_prefixes": {"prefixes": ["10.80.0.0/12"]},
             "remove_prefixes": {"prefixes": ["10.64.0.0/12"]},
             "port_forwardings": {"port_forwarding": {**forwarding, "external_port": 81}},
@@ -112,7 +117,7 @@ class World:
         return [
             self.owner.get(f"/{actors.plural(noun)}/{self.ids[noun]}")
             for noun in ("network", "subnet", "port", "router", "floatingip", "security_group",
-                         "rbac_policy", "subnetpool", "address_scope")
+                         "rbac_policy", "subnetpool", "address_scope", "address_group")
         ]  # fmt: skip
 
 

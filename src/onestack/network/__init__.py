@@ -5,6 +5,7 @@ from typing import Any
 from onestack.core.api import Service
 from onestack.core.flow import Flow
 from onestack.network import (
+    address_groups,
     agents,
     auto_topology,
     availability_zones,
@@ -83,6 +84,7 @@ SERVICE = Service(
         auto_topology.api,
         quotas.api,
         rbac.api,
+        address_groups.api,
         security_groups.api,
         security_group_rules.api,
         tags.api,

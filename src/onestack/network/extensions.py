@@ -11,6 +11,7 @@ api = Operations("extensions")
 UPDATED = "2026-11-25T00:00:00-00:00"
 # By alias: what it is called, and what it gives.
 EXTENSIONS: dict[str, tuple[str, str]] = {
+    "address-group": ("Address group", "Named sets of prefixes."),
     "address-scope": ("Address scope", "Pools of a scope never overlap."),
     "agent": ("agent", "Who serves which host."),
     "allowed-address-pairs": ("Allowed Address Pairs", "Addresses a port may also send from."),
@@ -54,6 +55,7 @@ EXTENSIONS: dict[str, tuple[str, str]] = {
     "quota-check-limit": ("Quota engine limit check", "Quotas not below what is used."),
     "quota_details": ("Quota details management support", "What of a quota is used."),
     "quotas": ("Quota management support", "What each project may have."),
+    "rbac-address-group": ("Add address_group type to RBAC", "Shares address groups."),
     "rbac-address-scope": ("Add address_scope type to RBAC", "Shares address scopes."),
     "rbac-policies": ("RBAC Policies", "Shares networks with some projects."),
     "rbac-security-groups": ("Add security_group type to network RBAC", "Shares groups."),
@@ -64,6 +66,10 @@ EXTENSIONS: dict[str, tuple[str, str]] = {
     "security-groups-normalized-cidr": (
         "Normalized CIDR field for security group rules",
         "Prefixes as they count.",
+    ),
+    "security-groups-remote-address-group": (
+        "Remote address group id field for security group rules",
+        "Rules on address groups.",
     ),
     "security-groups-rules-belongs-to-default-sg": (
         "Security group rule belongs to default SG",

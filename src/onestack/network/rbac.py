@@ -37,6 +37,7 @@ OBJECTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "security_group": ("security_groups", (SHARED,)),
     "subnetpool": ("subnetpools", (SHARED,)),
     "address_scope": ("address_scopes", (SHARED,)),
+    "address_group": ("address_groups", (SHARED,)),
 }
 # The columns that say, beside a policy for everybody, that there is one.
 FLAGS: Mapping[tuple[str, str], str] = {
@@ -105,7 +106,9 @@ class InvalidAction(BadRequest):
 class RbacPolicyCreate(Shape):
     """Something to share."""
 
-    object_type: Literal["network", "security_group", "subnetpool", "address_scope"]
+    object_type: Literal[
+        "network", "security_group", "subnetpool", "address_scope", "address_group"
+    ]
     object_id: Id
     action: Literal["access_as_shared", "access_as_external"]
     target_tenant: Target

@@ -12,6 +12,7 @@ down_revision = "0012_networks"
 def upgrade() -> None:
     """Make the tables."""
     _quotas()
+    _address_groups()
     _security_groups()
     _routers()
     _floating_ips()
@@ -22,7 +23,7 @@ def downgrade() -> None:
     """Drop the tables."""
     for name in ("rbac_policies", "port_forwardings", "floating_ips", "routers",
                  "port_security_groups", "security_group_rules", "security_groups",
-                 "network_quotas"):  # fmt: skip
+                 "address_groups", "network_quotas"):  # fmt: skip
         op.drop_table(name)
 
 
@@ -34,6 +35,16 @@ def _quotas() -> None:
         sa.Column("value", sa.Integer, nullable=False),
         sa.PrimaryKeyConstraint("project_id", "resource", name="pk_network_quotas"),
     )
+
+
+def _address_groups() -> None:
+    op.create_table(
+        "address_groups",
+        *_standard(),
+        sa.Column("addresses", sa.JSON, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_address_groups"),
+    )
+    op.create_index("ix_address_groups_project_id", "address_groups", ["project_id"])
 
 
 def _security_groups() -> None:
@@ -58,6 +69,7 @@ def _security_groups() -> None:
         sa.Column("port_range_max", sa.Integer, nullable=True),
         sa.Column("remote_ip_prefix", sa.Text, nullable=True),
         sa.Column("remote_group_id", sa.Text, nullable=True),
+        sa.Column("remote_address_group_id", sa.Text, nullable=True),
         sa.Column("description", sa.Text, nullable=False),
         sa.Column("revision_number", sa.Integer, nullable=False),
         sa.Column("created_at", sa.DateTime, nullable=False),
@@ -71,8 +83,13 @@ def _security_groups() -> None:
             ["remote_group_id"], ["security_groups.id"],
             name="fk_security_group_rules_remote_group_id", ondelete="CASCADE",
         ),
+        sa.ForeignKeyConstraint(
+            ["remote_address_group_id"], ["address_groups.id"],
+            name="fk_security_group_rules_remote_address_group_id",
+        ),
     )  # fmt: skip
-    for name in ("security_group_id", "project_id", "remote_group_id"):
+    for name in ("security_group_id", "project_id", "remote_group_id",
+                 "remote_address_group_id"):  # fmt: skip
         op.create_index(f"ix_security_group_rules_{name}", "security_group_rules", [name])
     op.create_table(
         "port_security_groups",

@@ -46,6 +46,9 @@ class SecurityGroupRuleRecord(Record):
     remote_group_id: Mapped[str | None] = mapped_column(
         ForeignKey("security_groups.id", ondelete="CASCADE"), index=True
     )
+    remote_address_group_id: Mapped[str | None] = mapped_column(
+        ForeignKey("address_groups.id"), index=True
+    )
     description: Mapped[str] = mapped_column(default="")
     revision_number: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[dt.datetime]

@@ -11,7 +11,7 @@ from onestack.core.api import Operations, Page
 from onestack.core.context import Context
 from onestack.core.errors import BadRequest, Conflict, NotFound
 from onestack.core.shapes import Id, Shape, Short
-from onestack.network import lists, quotas, rbac, rules
+from onestack.network import address_groups, lists, quotas, rbac, rules
 from onestack.network.security_groups import groups
 from onestack.network.security_groups.attributes import Traffic, number_of, traffic
 from onestack.network.security_groups.record import (
@@ -46,7 +46,7 @@ class DuplicateRule(Conflict):
 
 class SeveralRemotes(BadRequest):
     type = "SecurityGroupMultipleRemoteEntites"
-    message = "Only one remote entity can be provided: either remote_ip_prefix or remote_group_id."
+    message = "Only one of remote_ip_prefix, remote_group_id and remote_address_group_id is taken."
 
 
 class RuleCreate(Shape, forbid_unknown_fields=True):
@@ -60,6 +60,7 @@ class RuleCreate(Shape, forbid_unknown_fields=True):
     port_range_max: int | str | None = None
     remote_ip_prefix: str | None = None
     remote_group_id: Id | None = None
+    remote_address_group_id: Id | None = None
     description: Short | None = None
     project_id: str | None = None
     tenant_id: str | None = None
@@ -174,12 +175,15 @@ def _made(ctx: Context, bodies: Sequence[RuleCreate]) -> list[RuleView]:
 
 
 def _record(ctx: Context, body: RuleCreate, group: SecurityGroupRecord) -> SecurityGroupRuleRecord:
-    if body.remote_group_id and body.remote_ip_prefix:
+    remotes = (body.remote_group_id, body.remote_ip_prefix, body.remote_address_group_id)
+    if sum(map(bool, remotes)) > 1:
         raise SeveralRemotes
     ports = (body.port_range_min, body.port_range_max)
     wanted: Traffic = traffic(body.ethertype, body.protocol, ports, body.remote_ip_prefix)
     if body.remote_group_id:
         _check_remote(ctx, body.remote_group_id)
+    if body.remote_address_group_id:
+        address_groups.check_seen(ctx, body.remote_address_group_id)
     now = clock.now()
     return SecurityGroupRuleRecord(
         id=new_id(),
@@ -192,6 +196,7 @@ def _record(ctx: Context, body: RuleCreate, group: SecurityGroupRecord) -> Secur
         port_range_max=wanted.port_max,
         remote_ip_prefix=wanted.prefix,
         remote_group_id=body.remote_group_id,
+        remote_address_group_id=body.remote_address_group_id,
         description=body.description or "",
         revision_number=0,
         created_at=now,
@@ -215,7 +220,7 @@ def _refuse_twin(
     if any(_key(each) == _key(record) for each in others):
         raise DuplicateRule
     same = ("security_group_id", "direction", "ethertype", "port_range_min", "port_range_max",
-            "remote_ip_prefix", "remote_group_id")  # fmt: skip
+            "remote_ip_prefix", "remote_group_id", "remote_address_group_id")  # fmt: skip
     table = NOUN.table.c
     known = select(table.id, table.protocol).where(
         *(table[name].is_not_distinct_from(getattr(record, name)) for name in same)
@@ -237,6 +242,7 @@ def _key(record: SecurityGroupRuleRecord) -> tuple[object, ...]:
         record.port_range_max,
         record.remote_ip_prefix,
         record.remote_group_id,
+        record.remote_address_group_id,
     )
 
 

@@ -22,12 +22,12 @@ class RuleView(Shape):
     remote_ip_prefix: str | None
     normalized_cidr: str | None
     remote_group_id: str | None
+    remote_address_group_id: str | None
     belongs_to_default_sg: bool
     description: str
     created_at: str
     updated_at: str
     revision_number: int
-    remote_address_group_id: str | None = None
 
 
 def rule_view(row: Any, is_of_default: bool) -> RuleView:
@@ -45,6 +45,7 @@ def rule_view(row: Any, is_of_default: bool) -> RuleView:
         remote_ip_prefix=row.remote_ip_prefix,
         normalized_cidr=normalized(row.remote_ip_prefix),
         remote_group_id=row.remote_group_id,
+        remote_address_group_id=row.remote_address_group_id,
         belongs_to_default_sg=is_of_default,
         description=row.description,
         created_at=iso(row.created_at),

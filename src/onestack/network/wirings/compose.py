@@ -8,6 +8,7 @@ from typing import Any, cast
 from sqlalchemy import Table, select
 from sqlalchemy.orm import Session
 
+from onestack.network.address_groups import prefixes_of
 from onestack.network.networks.record import NetworkRecord
 from onestack.network.ports.record import AddressRecord, PortRecord
 from onestack.network.routers.wiring import routers
@@ -148,8 +149,11 @@ def groups(session: Session, revisions: Revisions) -> list[GroupWiring]:
     if not revisions:
         return []
     rules: dict[str, list[RuleWiring]] = defaultdict(list)
-    for row in session.execute(select(_RULES).where(_RULES.c.security_group_id.in_(revisions))):
-        rules[row.security_group_id].append(_rule(row))
+    rows = session.execute(select(_RULES).where(_RULES.c.security_group_id.in_(revisions))).all()
+    named = prefixes_of(session, (e.remote_address_group_id for e in rows
+                                  if e.remote_address_group_id))  # fmt: skip
+    for row in rows:
+        rules[row.security_group_id] += _rules(row, named)
     members: dict[str, set[str]] = defaultdict(set)
     bound = (_GUARDS.c.security_group_id.in_(revisions), _PORTS.c.host != "")
     of_groups = _PORTS.join(_GUARDS, _GUARDS.c.port_id == _PORTS.c.id)
@@ -186,12 +190,21 @@ def with_length(address: str, cidr: str) -> str:
     return f"{address}/{cidr.partition('/')[2]}"
 
 
-def _rule(row: Any) -> RuleWiring:
-    return RuleWiring(
-        direction=row.direction, ethertype=row.ethertype, protocol=row.protocol,
-        port_min=row.port_range_min, port_max=row.port_range_max,
-        remote_prefix=row.remote_ip_prefix, remote_group=row.remote_group_id,
-    )  # fmt: skip
+def _rules(row: Any, named: Mapping[str, list[str]]) -> list[RuleWiring]:
+    """A rule as switches know it: one on an address group is one on each of its prefixes."""
+    prefixes: list[str | None] = [row.remote_ip_prefix]
+    if row.remote_address_group_id is not None:
+        is_of_ipv6 = row.ethertype == "IPv6"
+        known = named.get(row.remote_address_group_id, [])
+        prefixes = [each for each in known if (":" in each) == is_of_ipv6]
+    return [
+        RuleWiring(
+            direction=row.direction, ethertype=row.ethertype, protocol=row.protocol,
+            port_min=row.port_range_min, port_max=row.port_range_max,
+            remote_prefix=each, remote_group=row.remote_group_id,
+        )
+        for each in prefixes
+    ]  # fmt: skip
 
 
 def _peers(session: Session, host: str, ids: Iterable[str]) -> dict[str, list[str]]:
