@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from onestack import placement
 from onestack.compute import placing
+from onestack.compute.hosts import Hosts
 from onestack.compute.nodes import ComputeNodeRecord
 from onestack.compute.scheduler import RequestSpec
 from onestack.core.db import Database
@@ -63,6 +64,16 @@ def test_all_or_none(local: Local) -> None:
             "No valid host was found. There are not enough hosts available: of 3 hosts, "
             "placement refused 3."
         )
+
+
+def test_the_one_host_of_many_is_found(local: Local, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only a few hosts are compared, but for a server that none of them takes."""
+    monkeypatch.setattr(placing, "CANDIDATES_MAX", 1)
+    monkeypatch.setattr(Hosts.candidates, "__defaults__", (1,))
+    with transaction(local) as session:
+        for number in range(9):
+            picky = replace(spec(f"s{number}"), same_host=frozenset({"h-2"}))
+            assert [each.host for each in placing.place(session, local.cloud, [picky])] == ["h-2"]
 
 
 def test_a_host_that_failed_is_avoided(local: Local) -> None:

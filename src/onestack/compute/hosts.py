@@ -73,12 +73,13 @@ class Hosts:
         self._load_read_at = -LOAD_FRESH_S
         self._failed_at: dict[str, list[float]] = defaultdict(list)
 
-    def candidates(self, session: Session, spec: RequestSpec) -> list[Found]:
+    def candidates(
+        self, session: Session, spec: RequestSpec, most: int | None = CANDIDATES_MAX
+    ) -> list[Found]:
         """The hosts on which placement has room for a server, or as many as are compared."""
         with self._lock:
             self._refresh(session)
-            self._note_failures(spec)
-            request = self._request(spec)
+            request = self._request(spec, most)
             if request is None:
                 return []
             load = self._load(session)
@@ -125,7 +126,7 @@ class Hosts:
             group.members.get(name, 0) if group else 0,
         )
 
-    def _request(self, spec: RequestSpec) -> Request | None:
+    def _request(self, spec: RequestSpec, most: int | None) -> Request | None:
         """What placement is asked; None when there is no such host or zone."""
         node_id = None
         if spec.host is not None:
@@ -145,7 +146,7 @@ class Hosts:
         # Whoever would rather fill hosts one by one must see the same ones again.
         spreads = self.rules.multipliers.get("ram", 0.0) >= 0
         skip = clock.randomness().randrange(2**31) if spreads else 0
-        return Request({"": group}, limit=CANDIDATES_MAX, skip=skip)
+        return Request({"": group}, limit=most, skip=skip)
 
     def _refresh(self, session: Session) -> None:
         revision = self._database.revision(HOSTS_TOPIC)
@@ -207,10 +208,10 @@ class Hosts:
             self._load_read_at = now
         return self._now
 
-    def _note_failures(self, spec: RequestSpec) -> None:
+    def note_failures(self, avoid: Iterable[str]) -> None:
         """A host that is to be avoided has failed; that is forgotten after a while."""
         now = clock.monotonic()
-        for name in spec.avoid:
+        for name in avoid:
             self._failed_at[name].append(now)
         if self._failed_at:
             for name, moments in list(self._failed_at.items()):

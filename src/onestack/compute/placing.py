@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from onestack import placement
 from onestack.compute import decisions, server_groups
-from onestack.compute.hosts import Found, Hosts
+from onestack.compute.hosts import CANDIDATES_MAX, Found, Hosts
 from onestack.compute.scheduler import Decision, Group, RequestSpec, Rules, choose
 from onestack.compute.server_groups import ServerGroupRecord
 from onestack.compute.servers.record import ServerRecord
@@ -113,15 +113,20 @@ def spec_of_size(  # noqa: PLR0913 - what is asked and for whom, each by its nam
 def place(session: Session, cloud: Cloud, specs: Sequence[RequestSpec]) -> list[Placed]:
     """Choose hosts for servers that are alike, and claim what they take: for all of them, or for
     none. What a server held before is let go, unless it is another consumer's by now."""
-    hosts, chance = cloud.get(Hosts), clock.randomness()
+    hosts = cloud.get(Hosts)
     with trace.span("scheduler", "place"):
+        hosts.note_failures(specs[0].avoid)
         found = {each.option.host.name: each for each in hosts.candidates(session, specs[0])}
         rules = _rules(hosts.rules, specs)
         placed: list[Placed] = []
         for spec in specs:
             present = _with_members(spec, placed)
-            decision = choose(present, [each.option for each in found.values()], rules, chance)
-            host = _claimed(session, present, decision, found)
+            decision, host = _decided(session, present, found, rules)
+            if host is None and len(found) == CANDIDATES_MAX:
+                # None of those that were compared: then all the others too.
+                others = hosts.candidates(session, present, most=None)
+                found = {**{each.option.host.name: each for each in others}, **found}
+                decision, host = _decided(session, present, found, rules)
             if host is None:
                 _give_up(session, hosts, present, placed, found)
                 return []
@@ -170,6 +175,15 @@ def _give_up(
         for option in hosts.everything(session, spec)
     ]
     decisions.keep(session, spec, Decision([], []), None, options, hosts.rules)
+
+
+def _decided(
+    session: Session, spec: RequestSpec, found: Mapping[str, Found], rules: Rules
+) -> tuple[Decision, str | None]:
+    """The decision among some hosts, and the host that the server has claimed by it."""
+    options = [each.option for each in found.values()]
+    decision = choose(spec, options, rules, clock.randomness())
+    return decision, _claimed(session, spec, decision, found)
 
 
 def _claimed(
