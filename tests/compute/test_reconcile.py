@@ -67,23 +67,6 @@ def test_guests_that_no_server_knows_go(client: Client) -> None:
     assert powers(client, host)[server["id"]] == "running"
 
 
-def test_the_doctor_finds_what_disagrees(client: Client) -> None:
-    lost = client.built()
-    host = host_of(client, lost)
-    assert client.member.ask("GET", "/onestack/doctor").status == 403
-    resources = {each["resource"] for each in client.admin.get("/onestack/doctor")["disagreements"]}
-    assert lost["id"] not in resources
-    agent(client, host).destroy(lost["id"])
-    agent(client, host).create(GuestSpec(id="stranger", name="i", vcpus=1, memory_mb=1))
-    found = client.admin.get("/onestack/doctor")["disagreements"]
-    about = {each["resource"]: each for each in found}
-    assert about[lost["id"]]["remedy"] == f"openstack server reboot --hard {lost['id']}"
-    assert about["stranger"]["finding"] == f"is on {host}, where no server is"
-    compare(client, host, is_back=True)
-    left = {each["resource"] for each in client.admin.get("/onestack/doctor")["disagreements"]}
-    assert not {lost["id"], "stranger"} & left
-
-
 def test_external_events_are_heard(client: Client) -> None:
     server = client.built()
     known = {"name": "network-changed", "server_uuid": server["id"]}

@@ -8,7 +8,8 @@ from sqlalchemy.orm import Session
 from onestack import network, placement, volume
 from onestack.compute.hypervisor import Guest, Hypervisor
 from onestack.compute.nodes import ComputeNodeRecord
-from onestack.compute.servers.record import BlockDeviceRecord, ServerRecord
+from onestack.compute.servers import moving
+from onestack.compute.servers.record import BlockDeviceRecord, InterfaceRecord, ServerRecord
 from onestack.core.context import Cloud
 from onestack.core.drift import Disagreement, Inspection
 
@@ -34,14 +35,20 @@ def check(session: Session, cloud: Cloud, host: str, had: list[Guest]) -> Iterab
             yield Disagreement("server", server.id, host, "has no guest", REBOOT)
         elif guest is not None:
             yield from _guest(session, server, guest)
-    known = {server.id for server in servers}
-    moving = set(
-        session.scalars(select(ServerRecord.id).where(ServerRecord.task_state.is_not(None)))
-    )
-    for name in sorted(here.keys() - known - moving):
-        yield Disagreement("guest", name, host, "runs here, and is no server of here", COMPARE)
+    for guest_id in sorted(here.keys() - {server.id for server in servers}):
+        if not _is_moving(session, guest_id, host):
+            text = "runs here, and is no server of here"
+            yield Disagreement("guest", guest_id, host, text, COMPARE)
     if len(settled) == len(servers):
         yield from _claims(session, cloud, host, servers)
+
+
+def _is_moving(session: Session, server_id: str, host: str) -> bool:
+    """Whether a guest is on this host because its server is on its way."""
+    server = session.get(ServerRecord, server_id)
+    if server is None:
+        return False
+    return server.task_state is not None or host in moving.hosts_of(session, server)
 
 
 def _guest(session: Session, server: ServerRecord, guest: Guest) -> Iterable[Disagreement]:
@@ -65,6 +72,11 @@ def _guest(session: Session, server: ServerRecord, guest: Guest) -> Iterable[Dis
         text = f"has the volumes {sorted(volumes)}, and its guest {sorted(plugged)}"
         yield Disagreement("server", server.id, host, text, REBOOT)
     ports = {nic.id for nic in network.nics(session, [server.id]).get(server.id, [])}
+    known = select(InterfaceRecord.port_id).where(InterfaceRecord.server_id == server.id)
+    lost = sorted(set(session.scalars(known)) - ports)
+    if lost:
+        text = f"has the ports {lost}, which are gone"
+        yield Disagreement("server", server.id, host, text, "openstack server remove port")
     if set(guest.nics) != ports:
         text = f"has the ports {sorted(ports)}, and its guest {sorted(guest.nics)}"
         yield Disagreement("server", server.id, host, text, REBOOT)

@@ -7,7 +7,6 @@ from sqlalchemy.orm import Session
 from onestack.compute.servers import (
     create,
     delete,
-    doctor,
     external_events,
     instance_actions,
     interfaces,
@@ -37,7 +36,7 @@ def forget_deleted_servers(session: Session) -> None:
 NOUNS = (
     create.api, read.api, update.api, delete.api, metadata.api, tags.api, ips.api,
     volume_attachments.api, interfaces.api, instance_actions.api,
-    metadata_service.api, external_events.api, doctor.api,
+    metadata_service.api, external_events.api,
 )  # fmt: skip
 FLOWS: tuple[type[Flow[Any]], ...] = (
     Build, delete.Delete, volume_attachments.AttachVolume, volume_attachments.DetachVolume,
