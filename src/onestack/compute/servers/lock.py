@@ -26,7 +26,7 @@ class LockBody(Shape, forbid_unknown_fields=True):
 @api.post(action.PATH, action.rule("os-lock-server:lock"), action="lock", status=202)
 def lock(ctx: Context, server_id: str, body: LockBody | None) -> None:
     """Lock a server: nobody of its project changes it from here on."""
-    server = access.owned(ctx, server_id)
+    server = access.held(ctx, server_id)
     server.locked_by = _as_whom(ctx, server)
     reason = body.locked_reason if body is not None else UNSET
     server.locked_reason = None if reason is UNSET else reason
@@ -36,7 +36,7 @@ def lock(ctx: Context, server_id: str, body: LockBody | None) -> None:
 @api.post(action.PATH, action.rule("os-lock-server:unlock"), action="unlock", status=202)
 def unlock(ctx: Context, server_id: str) -> None:
     """Unlock a server; what an administrator locked, an administrator unlocks."""
-    server = access.owned(ctx, server_id)
+    server = access.held(ctx, server_id)
     if server.locked_by is not None and server.locked_by != _as_whom(ctx, server):
         ctx.allow(server, rule=UNLOCK_OVERRIDE)
     server.locked_by = server.locked_reason = None

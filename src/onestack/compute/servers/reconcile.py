@@ -49,7 +49,8 @@ class Reconcile(Flow[ComputeNodeRecord]):
 
     @step()
     def clear(self) -> Next:
-        """One stranger after the other goes."""
+        """One stranger after the other goes, if it still is one."""
+        self.strangers = _strangers(self.session, self.subject.host, self.strangers)
         if not self.strangers:
             return None
         return Ask(

@@ -20,7 +20,7 @@ api = Operations("server state")
 )
 def inject_network_info(ctx: Context, server_id: str) -> None:
     """Have a server's ports put on its host again, should they be elsewhere."""
-    server = access.owned(ctx, server_id)
+    server = access.held(ctx, server_id)
     if server.host is not None:
         networking.bind(ctx.session, server)
     instance_actions.begin(ctx.session, server, "injectNetworkInfo", ctx.caller)
@@ -40,7 +40,7 @@ class ResetBody(Shape, forbid_unknown_fields=True):
 )
 def reset_state(ctx: Context, server_id: str, body: ResetBody) -> None:
     """Say that a server is active, or in error; what is being done to it goes on."""
-    server = access.owned(ctx, server_id)
+    server = access.held(ctx, server_id)
     server.vm_state = body.state
     server.fault = None if body.state == "active" else server.fault
     touch(server)

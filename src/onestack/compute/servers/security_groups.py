@@ -32,6 +32,6 @@ def remove(ctx: Context, server_id: str, body: GroupBody) -> None:
 
 
 def _guard(ctx: Context, server_id: str, name: str, *, is_on: bool) -> None:
-    server = access.owned(ctx, server_id)
+    server = access.held(ctx, server_id)
     network.guard(ctx.session, server.id, name, is_on)
     touch(server)
