@@ -108,7 +108,6 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "identity": identity.IdentitySettings,
     "image": image.ImageSettings,
     "network": network.NetworkSettings,
-    "volume": volume.VolumeSettings,
     "compute": compute.ComputeSettings,
     "agent": AgentSettings,
 }

@@ -63,6 +63,23 @@ def test_a_volume_is_attached_and_detached(owner: Owner) -> None:
     assert owner.member.ask("DELETE", f"{path}/{volume}").status == 404
 
 
+def test_a_guest_sees_that_its_volume_has_grown(owner: Owner) -> None:
+    server, volume = owner.built(), owner.volume()
+    owner.attach(server, volume)
+    newest = {"openstack-api-version": "volume 3.42"}
+    action = f"/volume/v3/volumes/{volume}/action"
+    body = {"os-extend": {"new_size": 3}}
+    assert owner.local.ask("POST", action, body, owner.member.token, newest).status == 202
+    settle(owner.local)
+    assert owner.state(volume) == "in-use"
+    path = f"/servers/{server['id']}/os-instance-actions"
+    newest_action = owner.member.get(path)["instanceActions"][0]
+    assert newest_action["action"] == "extend_volume"
+    shown = owner.member.get(f"{path}/{newest_action['request_id']}")["instanceAction"]
+    assert [each["result"] for each in shown["events"]] == ["Success"]
+    assert shown["events"][0]["event"] == "compute_extend_volume"
+
+
 def test_volumes_that_cannot_be_attached(owner: Owner) -> None:
     server, volume = owner.built(), owner.volume()
     owner.attach(server, UNKNOWN, 404)

@@ -33,7 +33,6 @@ from onestack.volume.attachments.connect import Connect, Disconnect, mark, reser
 from onestack.volume.attachments.record import attachments_of
 from onestack.volume.backend import Backend
 from onestack.volume.rules import SHARED
-from onestack.volume.settings import VolumeSettings
 from onestack.volume.snapshots import metadata as snapshot_metadata
 from onestack.volume.snapshots import operations as snapshots
 from onestack.volume.snapshots.take import CreateSnapshot, DeleteSnapshot
@@ -54,6 +53,7 @@ from onestack.volume.volumes import (
     upload,
 )
 from onestack.volume.volumes.build import CreateVolume
+from onestack.volume.volumes.extend import on_extended
 from onestack.volume.volumes.order import VolumeWanted
 from onestack.volume.volumes.record import volume_of
 from onestack.volume.volumes.removal import DeleteVolume
@@ -121,11 +121,11 @@ __all__ = [
     "CreateSnapshot",
     "CreateVolume",
     "Disconnect",
-    "VolumeSettings",
     "VolumeWanted",
     "attachments_of",
     "host_reported",
     "mark",
+    "on_extended",
     "reserve",
     "volume_of",
     "wire",

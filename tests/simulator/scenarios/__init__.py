@@ -3,7 +3,13 @@
 from tests.simulator.scenario import Scenario
 from tests.simulator.scenarios.moves import SCENARIOS as MOVES
 from tests.simulator.scenarios.network import SCENARIOS as NETWORK
-from tests.simulator.scenarios.power import ForgetConsoleTokens, Pause, Stop, Unpause
+from tests.simulator.scenarios.power import (
+    ExtendVolumeOfServer,
+    ForgetConsoleTokens,
+    Pause,
+    Stop,
+    Unpause,
+)
 from tests.simulator.scenarios.routing import MoveRouters
 from tests.simulator.scenarios.servers import SCENARIOS as SERVERS
 from tests.simulator.scenarios.toy import (
@@ -27,7 +33,7 @@ SCENARIOS: list[Scenario] = [
     Build(), BuildElsewhere(), Delete(), BuildThenDelete(), DeleteDiskOfBuild(),
     ForgetEvents(), EndMemberships(), ForgetRevocations(), RotateKeys(), ClearStoreAway(),
     ForgetDecisions(),
-    Pause(), Unpause(), Stop(), ForgetConsoleTokens(),
+    ExtendVolumeOfServer(), Pause(), Unpause(), Stop(), ForgetConsoleTokens(),
     MoveRouters(),
     *NETWORK,
     *VOLUME,

@@ -9,11 +9,12 @@ from sqlalchemy.orm import Session
 
 from onestack.compute.consoles.tokens import ConsoleTokenRecord, forget_console_tokens
 from onestack.compute.drivers.simulated import SimulatedHypervisor
-from onestack.compute.hypervisor import GuestSpec, Hypervisor
+from onestack.compute.hypervisor import Disk, GuestSpec, Hypervisor
 from onestack.compute.servers import instance_actions
+from onestack.compute.servers.extend_volume import ExtendVolume, extended
 from onestack.compute.servers.instance_actions import ActionRecord
 from onestack.compute.servers.pause import PauseServer, UnpauseServer
-from onestack.compute.servers.record import ServerRecord
+from onestack.compute.servers.record import BlockDeviceRecord, ServerRecord
 from onestack.compute.servers.stop import StopServer
 from onestack.core import clock, trace
 from onestack.core.bus import agent_address
@@ -85,6 +86,34 @@ class Stop(Verb):
     flows = (StopServer,)
     flow = StopServer
     after = ("stopped", "shutdown")
+
+
+class ExtendVolumeOfServer(Verb):
+    """A volume of the server has grown, and its guest is told."""
+
+    flows = (ExtendVolume,)
+    records = (ActionRecord, BlockDeviceRecord, ServerRecord)
+    after = ("active", "running")
+
+    def prepare(self, session: Session) -> None:
+        super().prepare(session)
+        session.flush()
+        session.add(
+            BlockDeviceRecord(
+                id="d", server_id="s", position=1, source_type="volume", volume_id="v",
+                destination_type="volume", is_attached=True,
+            )
+        )  # fmt: skip
+
+    def agents(self) -> Mapping[str, Any]:
+        agents = super().agents()
+        next(iter(agents.values())).driver.attach_disk("s", Disk(id="v", device="vdb"))
+        return agents
+
+    def begin(self, session: Session) -> None:
+        if session.scalar(select(ActionRecord.id)) is None:
+            with trace.recording("req-1"):
+                extended(session, "v", 3)
 
 
 class ForgetConsoleTokens(Scenario):

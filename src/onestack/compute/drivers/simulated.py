@@ -127,6 +127,11 @@ class SimulatedHypervisor:
         kept = [each for each in guest.disks if each != disk_id]
         self._put(msgspec.structs.replace(guest, disks=kept))
 
+    def extend_disk(self, guest_id: str, disk_id: str, size_gb: int) -> None:
+        guest = self._of(guest_id)
+        if disk_id not in guest.disks:
+            raise HostFailed(f"guest {guest_id} has no disk {disk_id}")
+
     def attach_nic(self, guest_id: str, nic: Nic) -> None:
         guest = self._of(guest_id)
         nics = [each for each in guest.nics if each != nic.port_id]

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 from onestack.compute.servers import (
     create,
     delete,
+    extend_volume,
     external_events,
     instance_actions,
     interfaces,
@@ -40,6 +41,7 @@ NOUNS = (
 )  # fmt: skip
 FLOWS: tuple[type[Flow[Any]], ...] = (
     Build, delete.Delete, volume_attachments.AttachVolume, volume_attachments.DetachVolume,
+    extend_volume.ExtendVolume,
     interfaces.AttachInterface, interfaces.DetachInterface,
     reconcile.Reconcile, reconcile.Revive, reconcile.compare_hosts, forget_deleted_servers,
 )  # fmt: skip

@@ -224,6 +224,7 @@ EVENT_NAMES = {
     "live-migration": "compute_live_migration",
     "attach_volume": "compute_attach_volume",
     "detach_volume": "compute_detach_volume",
+    "extend_volume": "compute_extend_volume",
     "attach_interface": "compute_attach_interface",
     "detach_interface": "compute_detach_interface",
     "createImage": "compute_snapshot_instance",

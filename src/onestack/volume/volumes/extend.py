@@ -1,6 +1,9 @@
 """Make a volume larger, also while it is in use."""
 
+from collections.abc import Callable
 from typing import Annotated, Any
+
+from sqlalchemy.orm import Session
 
 from onestack.core.api import Operations
 from onestack.core.context import Context
@@ -17,6 +20,17 @@ from onestack.volume.volumes.order import InvalidInput
 from onestack.volume.volumes.record import VolumeRecord, set_status
 
 api = Operations("volumes")
+
+
+Listener = Callable[[Session, str, int], None]
+_listeners: list[Listener] = []
+
+
+def on_extended(listener: Listener) -> None:
+    """Have a function called with the id and the size of each volume that has grown, in the
+    transaction that says so; each function is registered once."""
+    if listener not in _listeners:
+        _listeners.append(listener)
 
 
 class ExtendBody(Shape, forbid_unknown_fields=True):
@@ -40,6 +54,8 @@ class ExtendVolume(Flow[VolumeRecord]):
     @step()
     def extended(self) -> Next:
         rest(self.session, self.subject)
+        for tell in _listeners:
+            tell(self.session, self.subject.id, self.subject.size)
         return None
 
     def failed(self, failure: Failure) -> None:

@@ -61,6 +61,16 @@ def detach_disk(domain: Any, disk_id: str) -> None:
     _detach(domain, disk_alias(disk_id))
 
 
+def extend_disk(domain: Any, disk_id: str, size_gb: int) -> None:
+    """Have QEMU look again how large a disk is; a guest that does not run sees it by itself."""
+    target = None
+    if domain.isActive():
+        element = _plugged(domain, libvirt.VIR_DOMAIN_AFFECT_LIVE).get(disk_alias(disk_id))
+        target = element.find("target") if element is not None else None
+    if target is not None:
+        domain.blockResize(target.get("dev"), size_gb << 30, libvirt.VIR_DOMAIN_BLOCK_RESIZE_BYTES)
+
+
 def detach_nic(domain: Any, port_id: str) -> None:
     _detach(domain, nic_alias(port_id))
 

@@ -162,6 +162,10 @@ class LibvirtHypervisor:
                 devices.detach_disk(domain, disk_id)
             self._forget_secrets([disk_id])
 
+    def extend_disk(self, guest_id: str, disk_id: str, size_gb: int) -> None:
+        with self._alone(guest_id):
+            devices.extend_disk(self._needed(guest_id), disk_id, size_gb)
+
     def attach_nic(self, guest_id: str, nic: Nic) -> None:
         with self._alone(guest_id):
             devices.attach_nic(self._needed(guest_id), nic)
