@@ -88,6 +88,13 @@ class Storage:
         self.order("--op", "bind", *account, "--tid", "1")
         self.order("--op", "bind", *target, "-I", "ALL")
 
+    def grow(self, size_gb: int) -> None:
+        """Make the volume larger while it is in use, as its backend does."""
+        os.truncate(self.volume, size_gb << 30)
+        steps = f"online=0,path={self.volume},online=1"
+        self.order("--op", "update", "--mode", "logicalunit", "--tid", "1", "--lun", "1",
+                   "--params", steps)  # fmt: skip
+
     def is_in_use(self) -> bool:
         """Whether somebody is logged in."""
         return "Connection:" in self.order("--op", "show", "--mode", "conn", "--tid", "1")

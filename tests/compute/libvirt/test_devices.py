@@ -65,11 +65,17 @@ def test_a_volume_is_plugged_and_unplugged(
     ssh(host, key, address, "sudo mkfs -t ext4 -L mine /dev/vdb && mount /dev/vdb /mnt")
     ssh(host, key, address, "echo HERE-I-AM > /mnt/file; umount /mnt")
     assert ssh(host, key, address, "cat /sys/block/vdb/serial").strip() == VOLUME[:20]
+    shelf.grow(1)
+    host.call("extend_disk", guest_id=guest.id, disk_id=VOLUME, size_gb=1)
+    sectors = str((1 << 30) // 512)
+    until(lambda: ssh(host, key, address, "cat /sys/block/vdb/size").strip() == sectors, 10,
+          "the guest sees that it has grown")  # fmt: skip
     host.call("detach_disk", guest_id=guest.id, disk_id=VOLUME)
     host.call("detach_disk", guest_id=guest.id, disk_id=VOLUME)
     assert "vdb" not in ssh(host, key, address, "ls /sys/block")
     assert not shelf.is_in_use()
-    assert b"HERE-I-AM" in shelf.volume.read_bytes()
+    with shelf.volume.open("rb") as file:
+        assert b"HERE-I-AM" in file.read(64 << 20)
     assert not list((host.folder / "etc/secrets").iterdir())
     assert VOLUME not in (host.folder / f"etc/qemu/{guest.name}.xml").read_text()
 
