@@ -5,6 +5,7 @@ from typing import Any
 from tests.cloud import Local
 from tests.compute import actors
 from tests.compute.actors import Actor
+from tests.compute.clients import Client
 
 
 def make(actor: Actor, name: str, status: int = 200) -> Any:
@@ -77,6 +78,7 @@ def test_rules_come_and_go(local: Local) -> None:
     ):  # fmt: skip
         rule(me, group, status=400, **wrong)
     rule(me, {"id": "00000000-0000-0000-0000-000000000000"}, status=404)
+    rule(me, {"id": "no-id"}, status=400)
     me.delete(f"/os-security-group-rules/{made['id']}", status=202)
     me.delete(f"/os-security-group-rules/{made['id']}", status=404)
     assert len(me.get(f"/os-security-groups/{group['id']}")["security_group"]["rules"]) == 3
@@ -92,3 +94,21 @@ def test_networks_are_named(local: Local) -> None:
     stranger = actors.newcomer(local, "networks-stranger").at("2.35")
     stranger.get(f"/os-tenant-networks/{network['id']}", status=404)
     assert shown not in stranger.get("/os-tenant-networks")["networks"]
+
+
+def test_the_groups_of_a_server(local: Local) -> None:
+    client = Client(local)
+    net = {"network": {"name": "wired"}}
+    made = local.ask("POST", "/network/v2.0/networks", net, client.member.token).body["network"]
+    subnet = {"subnet": {"network_id": made["id"], "cidr": "10.9.0.0/24", "ip_version": 4}}
+    assert local.ask("POST", "/network/v2.0/subnets", subnet, client.member.token).status == 201
+    group = make(client.member.at("2.35"), "web")
+    asked = {"networks": [{"uuid": made["id"]}], "security_groups": [{"name": "web"}]}
+    server = client.built(**asked)
+    path = f"/servers/{server['id']}/os-security-groups"
+    found = client.member.get(path)["security_groups"]
+    assert [each["id"] for each in found] == [group["id"]]
+    none = client.built()
+    assert client.member.get(f"/servers/{none['id']}/os-security-groups")["security_groups"] == []
+    stranger = actors.newcomer(local, "secgroup-of-server")
+    stranger.get(path, status=404)

@@ -8,6 +8,7 @@ from onestack.compute import rules
 from onestack.compute.lenient import Number
 from onestack.compute.paging import Limit
 from onestack.compute.proxy import ask
+from onestack.compute.servers import access
 from onestack.core.api import Operations, Page
 from onestack.core.context import Context
 from onestack.core.errors import BadRequest, Conflict
@@ -22,6 +23,10 @@ PORT_MAX = 65535
 PROTOCOLS = ("tcp", "udp", "icmp")
 
 Name = Annotated[str, Meta(min_length=1, max_length=255)]
+
+
+UUID = r"^[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}$"
+GroupId = Annotated[str, Meta(pattern=UUID)]
 
 
 class InUse(BadRequest):
@@ -50,7 +55,7 @@ class GroupBody(Shape):
 class RuleBody(Shape):
     """A rule to make: who may send what."""
 
-    parent_group_id: str
+    parent_group_id: GroupId
     ip_protocol: str | None = None
     from_port: Number | None = None
     to_port: Number | None = None
@@ -120,6 +125,22 @@ def delete(ctx: Context, group_id: str) -> None:
         ask(ctx, network.SERVICE, "DELETE", f"{GROUPS}/{group_id}")
     except Conflict:
         raise InUse from None
+
+
+@api.get(
+    "/v2.1/servers/{server_id}/os-security-groups",
+    rules.rule("os-security-groups:list", rules.READER),
+    key="security_groups",
+    kept=False,
+)
+def of_server(ctx: Context, server_id: str) -> Page[GroupView]:
+    """List the security groups that a server's ports are in."""
+    server = access.owned(ctx, server_id)
+    own = {"device_id": server_id, "project_id": server.project_id}
+    ports = ask(ctx, network.SERVICE, "GET", "/v2.0/ports", query=own)["ports"]
+    has = {group_id for port in ports for group_id in port["security_groups"]}
+    groups = _groups(ctx, {"project_id": server.project_id})
+    return Page([_view(each, groups) for each in groups.values() if each["id"] in has])
 
 
 @api.post("/v2.1/os-security-group-rules", READ, key="security_group_rule", until=UNTIL)
