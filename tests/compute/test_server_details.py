@@ -141,6 +141,7 @@ def test_a_host_that_does_not_take_it(client: Client) -> None:
         ({"flavorRef": "unknown"}, "Flavor unknown could not be found"),
         ({"imageRef": "00000000-0000-4000-8000-000000000000"}, "Can not find requested image"),
         ({"key_name": "unknown"}, "Invalid key_name provided."),
+        ({"availability_zone": "unknown"}, "requested availability zone is not available"),
         ({"name": ""}, "name"),
         ({"name": 5}, "name"),
         ({"name": "x" * 256}, "name"),

@@ -2,7 +2,11 @@
 
 from dataclasses import dataclass
 
+from sqlalchemy import select
+
 from onestack.compute import rules
+from onestack.compute.aggregates import ZONE, AggregateRecord
+from onestack.compute.nodes import DEFAULT_ZONE
 from onestack.core.context import Context
 from onestack.core.errors import BadRequest
 from onestack.core.policy import Rule
@@ -26,6 +30,8 @@ class Whereabouts:
 
 def read(ctx: Context, text: str | None, host: str | None, node: str | None) -> Whereabouts:
     """The wish that a request's fields make: `zone`, `zone:host` or `zone:host:node`."""
+    if text is not None:
+        _check_zone(ctx, text.partition(":")[0])
     if text is None or ":" not in text:
         if host is not None or node is not None:
             rules.allow_own(ctx, rule=REQUESTED_HOST)
@@ -40,3 +46,12 @@ def read(ctx: Context, text: str | None, host: str | None, node: str | None) -> 
         raise BadRequest("Unable to parse availability_zone")
     zone, forced, forced_node = (*parts, "", "")[:3]
     return Whereabouts(zone=zone or None, host=forced or forced_node or None, is_forced=True)
+
+
+def _check_zone(ctx: Context, zone: str) -> None:
+    """Refuse a zone that no host could be in."""
+    if zone in ("", DEFAULT_ZONE):
+        return
+    properties = ctx.session.scalars(select(AggregateRecord.properties))
+    if zone not in {each.get(ZONE) for each in properties}:
+        raise InvalidZone
