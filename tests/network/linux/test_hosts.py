@@ -177,7 +177,7 @@ def test_no_bridge_is_made_that_no_rule_reaches(
     one = network()
 
     def answer(argv: tuple[str, ...], _: bytes | None) -> shell.Result:
-        return shell.Result(b"", b"not found", int(argv[0] == "modprobe"))
+        return shell.Result(b'{"nftables":[]}', b"not found", int(argv[0] == "modprobe"))
 
     with shell.use(shell.Simulated(answer)):
         applied = host.switch.apply(Changes(networks=[one]))
@@ -193,3 +193,30 @@ def test_what_the_kernel_cannot_do_is_said(host: Host, segment: Segment) -> None
     one = network(segment=segment)
     applied = host.switch.apply(Changes(networks=[one]))
     assert [each.item.id for each in applied.troubles] == [one.id]
+
+
+def test_firewalls_of_others_leave_our_bridges_to_us(make_host: MakeHost) -> None:
+    """Docker's, for one, drops whatever it does not know."""
+    host = make_host(physical_networks={"public": "br-public"})
+    host.call("nft", "add", "table", "ip", "filter")
+    drops = "{ type filter hook forward priority 0 ; policy drop ; }"
+    host.call("nft", f"add chain ip filter FORWARD {drops}")
+    host.call("nft", "add rule ip filter FORWARD iifname docker0 accept")
+    before = host.call("nft", "list", "table", "ip", "filter").stdout
+    assert "policy drop" in before
+    everything, only = group(*OPEN), group(rule(direction="egress"))
+    inside, public = network(), network(segment=Segment("flat", "public"))
+    host.apply(networks=[inside, public], groups=[everything, only])
+    for one in (inside, public):
+        guest, other, shut = (
+            host.guest(port(one, f"10.0.0.{n}", groups=[each.id])).addressed(24)
+            for n, each in ((5, everything), (6, everything), (7, only))
+        )
+        assert guest.reaches("10.0.0.6")
+        assert other.misses("10.0.0.7")
+        assert shut.reaches("10.0.0.5")
+    told = host.call("nft", "list", "table", "ip", "filter").stdout
+    host.restart()
+    assert host.call("nft", "list", "table", "ip", "filter").stdout == told
+    host.switch.remove_all()
+    assert host.call("nft", "list", "table", "ip", "filter").stdout == before

@@ -46,6 +46,11 @@ class Networks:
             raise NotPossible(f"this host is not on the physical network {physical}")
         return self._options.physical_networks[physical] or self._names.physical(physical)
 
+    def pattern(self, network: NetworkWiring) -> str:
+        """A name that a network's bridge fits; all that are named by us fit the same one."""
+        name = self.name(network)
+        return f"{self._names.bridges}*" if name.startswith(self._names.bridges) else name
+
     def ensure(self, links: Links, network: NetworkWiring) -> None:
         """Make a network's bridge, and lead it where it must lead."""
         _have_filter()

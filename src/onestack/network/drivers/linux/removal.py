@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from onestack.network.drivers.linux import masquerade, namespaces, nft
+from onestack.network.drivers.linux import masquerade, namespaces, nft, passage
 from onestack.network.drivers.linux.firewall import FAMILIES
 from onestack.network.drivers.linux.links import Links
 from onestack.network.drivers.linux.names import Names
@@ -31,3 +31,5 @@ def take_down(folder: Path, mark: str) -> None:
     masquerade.restore(folder)
     for programs in ("dhcp", "routers"):
         shutil.rmtree(folder / programs, ignore_errors=True)
+    if left := passage.gone(names.alias):
+        nft.load(left)

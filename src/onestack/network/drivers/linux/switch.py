@@ -9,7 +9,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from onestack.core import clock, log
 from onestack.core.shell import CommandFailed
-from onestack.network.drivers.linux import masquerade, namespaces, networks, removal
+from onestack.network.drivers.linux import masquerade, namespaces, networks, passage, removal
 from onestack.network.drivers.linux.dhcp import DhcpServers
 from onestack.network.drivers.linux.firewall import Firewall, Plan
 from onestack.network.drivers.linux.links import Links, NoSuchDevice
@@ -88,6 +88,7 @@ class LinuxSwitch:
         self._questions = Questions(options.metadata, self._names)
         self._heard: dict[tuple[Kind, str], tuple[int, float]] = {}  # revisions, and when they came
         self._troubled: set[tuple[Kind, str]] = set()
+        self._passing: set[str] = set()  # the bridges that other firewalls know of
         self._is_resumed = False
         self._segments: list[str] = []
 
@@ -168,6 +169,7 @@ class LinuxSwitch:
             # Nothing is on a bridge before the rules that guard it are in force.
             self._firewall.change(plan)
             self._report(plan, outcome)
+            self._let_pass(fresh.networks, outcome)
             for network in fresh.networks:
                 if ("network", network.id) not in outcome.troubles:
                     with outcome.attempt("network", network.id):
@@ -261,6 +263,17 @@ class LinuxSwitch:
         bridge = self._networks.name(network)
         self._dhcp.ensure(links, network, bridge)
         self._questions.open_network(network)
+
+    def _let_pass(self, fresh: Sequence[NetworkWiring], outcome: Outcome) -> None:
+        """Have other firewalls of this host leave our bridges to us, as far as they can be told."""
+        there = [each for each in fresh if ("network", each.id) not in outcome.troubles]
+        unknown = {self._networks.pattern(each) for each in there} - self._passing
+        try:
+            if unknown:
+                passage.ensure(self._names.alias, sorted(unknown))
+            self._passing |= unknown
+        except FAILURES as error:
+            log.warning("another firewall may drop what is on our bridges", reason=str(error))
 
     def _masquerade(self) -> None:
         gateways = self._networks.gateways(self._store.all(NetworkWiring))
