@@ -20,7 +20,10 @@ def client(local: Local) -> Client:
     return Client(local)
 
 
-def ask(client: Client, server: Any, path: str, **headers: str) -> Answer:
+def ask(
+    client: Client, server: Any, path: str, method: str = "GET", body: bytes | None = None,
+    **headers: str,
+) -> Answer:  # fmt: skip
     """Ask as a host does that vouches for a guest."""
     secret = client.local.cloud.get(Seal).derive("metadata").key.hex().encode()
     signature = hmac.new(secret, server["id"].encode(), sha256).hexdigest()
@@ -29,7 +32,7 @@ def ask(client: Client, server: Any, path: str, **headers: str) -> Answer:
         "X-Instance-ID-Signature": signature, "X-Forwarded-For": "10.0.0.3",
     }  # fmt: skip
     given = {**known, **{name.replace("_", "-"): value for name, value in headers.items()}}
-    return client.local.ask("GET", f"/compute/metadata{path}", None, None, given)
+    return client.local.ask(method, f"/compute/metadata{path}", body, None, given)
 
 
 def test_a_guest_learns_of_itself(client: Client) -> None:
@@ -92,3 +95,24 @@ def test_a_config_drive_says_the_same(client: Client) -> None:
     assert said.pop("files") == [{"path": "/x", "content_path": "/content/0000"}]
     assert said == asked
     assert base64.b64decode(drive["openstack/content/0000"]) == b"hi"
+
+
+def test_a_guest_leaves_a_password_for_its_owner(client: Client) -> None:
+    server = client.built()
+    kept, path = f"/servers/{server['id']}/os-server-password", "/openstack/2013-10-17/password"
+    form = "application/x-www-form-urlencoded"
+
+    def leave(said: bytes) -> int:
+        return ask(client, server, path, "POST", said, content_type=form).status
+
+    assert client.member.get(kept) == {"password": ""}
+    assert leave(b"x" * 1021) == 400
+    assert leave(b"sealed") == 200
+    assert ask(client, server, path).content == b"sealed"
+    assert leave(b"another") == 409
+    assert client.member.get(kept) == {"password": "sealed"}
+    assert Client(client.local).member.ask("GET", kept).status == 404
+    client.member.delete(kept)
+    assert client.member.get(kept) == {"password": ""}
+    assert leave(b"another") == 200
+    assert ask(client, server, "/openstack/latest/meta_data.json", "POST", b"x").status == 404

@@ -11,9 +11,10 @@ STEPS_MAX = 10_000  # of matching one path to one access rule
 
 
 class _Node:
-    __slots__ = ("by_method", "children", "names", "parameter", "rest", "service")
+    __slots__ = ("by_method", "children", "names", "parameter", "rest", "service", "takes_rest")
 
-    def __init__(self) -> None:
+    def __init__(self, takes_rest: bool = False) -> None:
+        self.takes_rest = takes_rest
         self.children: dict[str, _Node] = {}
         self.parameter: _Node | None = None
         self.rest: _Node | None = None
@@ -52,7 +53,9 @@ class Routes:
             service = node.service or service
         values: list[str] = []
         found = _descend(self._root, segments, 0, values)
-        if found is None or (service is not None and _lacks_name(service, path)):
+        if found is None:
+            return service, {}, {}
+        if service is not None and not found.takes_rest and _lacks_name(service, path):
             return service, {}, {}
         return service, found.by_method, dict(zip(found.names, values, strict=True))
 
@@ -68,7 +71,7 @@ class Routes:
         node = self._root
         for segment in _segments(path):
             if segment.endswith("*}"):
-                node.rest = node.rest or _Node()
+                node.rest = node.rest or _Node(takes_rest=True)
                 node = node.rest
             elif segment.startswith("{"):
                 node.parameter = node.parameter or _Node()

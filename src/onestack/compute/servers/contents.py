@@ -17,6 +17,7 @@ from onestack.compute.servers import (
     read,
     reconcile,
     record,
+    server_password,
     tags,
     update,
     view,
@@ -38,6 +39,7 @@ NOUNS = (
     create.api, read.api, update.api, delete.api, metadata.api, tags.api, ips.api,
     volume_attachments.api, interfaces.api, instance_actions.api,
     metadata_service.api, external_events.api,
+    server_password.api,
 )  # fmt: skip
 FLOWS: tuple[type[Flow[Any]], ...] = (
     Build, delete.Delete, volume_attachments.AttachVolume, volume_attachments.DetachVolume,

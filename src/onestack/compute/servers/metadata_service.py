@@ -16,11 +16,12 @@ from onestack.compute.servers.networking import nics_of
 from onestack.compute.servers.record import ServerRecord, disks_of
 from onestack.core.api import PUBLIC, Operations, Raw
 from onestack.core.context import Context
-from onestack.core.errors import Forbidden, NotFound
+from onestack.core.errors import BadRequest, Conflict, Forbidden, NotFound
 from onestack.core.seal import Seal
 
 api = Operations("metadata of guests")
 
+PASSWORD_BYTES_MAX = 4 * 255
 PURPOSE = "metadata"  # what the secret that hosts share is derived for
 OF_EC2 = (
     "1.0", "2007-01-19", "2007-03-01", "2007-08-29", "2007-10-10", "2007-12-15", "2008-02-01",
@@ -34,6 +35,14 @@ OF_OPENSTACK = (
 
 class NobodyVouches(Forbidden):
     message = "Invalid proxy request signature."
+
+
+class BadPassword(BadRequest):
+    message = "Request is too long, or is no text."
+
+
+class PasswordKept(Conflict):
+    message = "There was a conflict when trying to complete your request."
 
 
 class NothingHere(NotFound):
@@ -62,6 +71,22 @@ def show(ctx: Context, path: str) -> Raw:
     return _of_ec2(server, nics, parts[1:])
 
 
+@api.post("/metadata/{path*}", PUBLIC, content_types=("*/*",))
+def leave(ctx: Context, path: str) -> Raw:
+    """Take the password that a guest encrypted for its owner; once, until that one is cleared."""
+    server = _asker(ctx)
+    parts = [part for part in path.split("/") if part]
+    if len(parts) != 3 or parts[0] != "openstack" or parts[2] != "password":
+        raise NothingHere
+    said = ctx.request.body
+    if not said.isascii() or len(said) > PASSWORD_BYTES_MAX:
+        raise BadPassword
+    if server.guest_password:
+        raise PasswordKept
+    server.guest_password = said.decode()
+    return _text("")
+
+
 def _asker(ctx: Context) -> ServerRecord:
     """The server whose guest asks, if a host of ours says so."""
     headers = ctx.request.headers
@@ -84,7 +109,8 @@ def _of_openstack(ctx: Context, server: ServerRecord, nics: Any, parts: list[str
         raise NothingHere
     said = guest_metadata.user_data(server)
     if len(parts) == 1:
-        names = ["meta_data.json", "network_data.json", "vendor_data.json", "vendor_data2.json"]
+        names = ["meta_data.json", "network_data.json", "vendor_data.json", "vendor_data2.json",
+                 "password"]  # fmt: skip
         return _text("\n".join([*names, *(["user_data"] if said is not None else [])]))
     match parts[1:]:
         case ["meta_data.json"]:
@@ -94,6 +120,8 @@ def _of_openstack(ctx: Context, server: ServerRecord, nics: Any, parts: list[str
             return _json(guest_metadata.network(nics))
         case ["vendor_data.json" | "vendor_data2.json"]:
             return _json({})
+        case ["password"]:
+            return _text(server.guest_password or "")
         case ["user_data"] if said is not None:
             return Raw(said, "application/octet-stream")
     raise NothingHere

@@ -38,6 +38,7 @@ class ServerColumns:
     key_name: Mapped[str | None]
     public_key: Mapped[str | None]
     user_data: Mapped[str | None]
+    guest_password: Mapped[str | None]  # as the guest encrypted it
     has_config_drive: Mapped[bool] = mapped_column(default=False)
     # Where it is.
     pinned_zone: Mapped[str | None]  # the zone that its creator asked for

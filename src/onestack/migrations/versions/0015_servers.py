@@ -66,6 +66,7 @@ def _what() -> list[sa.Column[object]]:
         sa.Column("key_name", sa.Text, nullable=True),
         sa.Column("public_key", sa.Text, nullable=True),
         sa.Column("user_data", sa.Text, nullable=True),
+        sa.Column("guest_password", sa.Text, nullable=True),
         sa.Column("has_config_drive", sa.Boolean, nullable=False),
     ]
 
