@@ -134,6 +134,30 @@ def test_what_may_pass_a_port(owner: actors.Actor, network: Any) -> None:
     assert naked["security_groups"] == []
 
 
+def test_address_pairs_come_and_go_some_at_a_time(
+    local: Local, owner: actors.Actor, network: Any
+) -> None:
+    port = owner.make("port", network_id=network["id"])
+    one, two = {"ip_address": "10.1.0.5"}, {"ip_address": "10.1.0.6"}
+
+    def ask(verb: str, *pairs: Any, status: int = 200, who: Any = owner) -> Any:
+        body = {"port": {"allowed_address_pairs": list(pairs)}}
+        answer = who.put(f"/ports/{port['id']}/{verb}_allowed_address_pairs", body, status)
+        found = answer["port"]["allowed_address_pairs"] if status == 200 else []
+        return [each["ip_address"] for each in found]
+
+    assert ask("add", one) == ["10.1.0.5"]
+    assert ask("add", two, one) == ["10.1.0.5", "10.1.0.6"]
+    assert ask("remove", one) == ["10.1.0.6"]
+    ask("remove", one, status=400)
+    ask("add", {"ip_address": "x"}, status=400)
+    ask("add", *({"ip_address": f"10.1.0.{n}"} for n in range(10, 20)), status=400)
+    reader = actors.newcomer(local, f"pairs-{owner.project[:8]}", "reader", owner.project)
+    ask("add", one, status=403, who=reader)
+    stranger = actors.newcomer(local, f"pairs2-{owner.project[:8]}")
+    ask("add", one, status=404, who=stranger)
+
+
 def test_dhcp_options_are_kept_changed_and_taken_back(owner: actors.Actor, network: Any) -> None:
     options = [{"opt_name": "tftp-server", "opt_value": "1.2.3.4"},
                {"opt_name": "bootfile-name", "opt_value": "pxe.0", "ip_version": 4}]  # fmt: skip

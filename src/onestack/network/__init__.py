@@ -24,6 +24,7 @@ from onestack.network.networks import attributes as _networks
 from onestack.network.networks import operations as networks
 from onestack.network.ports import attributes as _ports
 from onestack.network.ports import operations as ports
+from onestack.network.ports import pairs as address_pairs
 from onestack.network.ports.bind import bind
 from onestack.network.ports.servers import Nic, Requested, claim, guard, nics, plan, release
 from onestack.network.routers import agents as router_agents
@@ -72,6 +73,7 @@ SERVICE = Service(
         subnetpools.api,
         address_scopes.api,
         ports.api,
+        address_pairs.api,
         routers.api,
         router_interfaces.api,
         router_routes.api,

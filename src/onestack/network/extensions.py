@@ -14,6 +14,10 @@ EXTENSIONS: dict[str, tuple[str, str]] = {
     "address-group": ("Address group", "Named sets of prefixes."),
     "address-scope": ("Address scope", "Pools of a scope never overlap."),
     "agent": ("agent", "Who serves which host."),
+    "allowed-address-pairs-atomic": (
+        "Allowed address pairs atomic operations",
+        "Address pairs of a port, some at a time.",
+    ),
     "allowed-address-pairs": ("Allowed Address Pairs", "Addresses a port may also send from."),
     "auto-allocated-topology": ("Auto Allocated Topology Services", "A network for who has none."),
     "availability_zone": ("Availability Zone", "The zones of hosts."),
