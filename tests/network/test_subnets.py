@@ -183,6 +183,13 @@ def test_pools_are_checked_changed_and_of_scopes(local: Local, owner: actors.Act
     owner.change("subnetpool", pool, 400, min_prefixlen=30, default_prefixlen=20)
     more = owner.put(f"/subnetpools/{pool['id']}/add_prefixes", {"prefixes": ["11.0.0.0/8"]})
     assert more == {"prefixes": ["10.0.0.0/7"]}
+    changed = owner.change("subnetpool", pool, name="q", default_prefixlen=25, description="d")
+    assert (changed["name"], changed["default_prefixlen"]) == ("q", "25")
+    wider = owner.put(f"/subnetpools/{pool['id']}/add_prefixes", {"prefixes": ["172.16.0.0/12"]})
+    assert wider == {"prefixes": ["10.0.0.0/7", "172.16.0.0/12"]}
+    path = f"/subnetpools/{pool['id']}/remove_prefixes"
+    assert owner.put(path, {"prefixes": ["172.16.0.0/12"]}) == more
+    owner.put(path, {"prefixes": ["10.0.0.0/7"]}, status=400)
     for bad in ([], ["10.0.0.0/8", "fd00::/48"], ["x"]):
         owner.make("subnetpool", 400, prefixes=bad)
     owner.make("subnetpool", 403, prefixes=["10.0.0.0/8"], shared=True)
