@@ -45,10 +45,12 @@ lint: $(VENV)/installed-dev
 	@said=$$($(BIN)/lint-imports --no-cache 2>&1) || { echo "$$said"; exit 1; }
 
 suite-embedded: $(VENV)/installed-dev
+	@$(BIN)/python -m onestack.cli.engines
 	@echo '== tests on SQLite and the local bus'
 	@ONESTACK_TEST_DATABASE=sqlite ONESTACK_TEST_BUS=local $(BIN)/pytest -q $(ARGS)
 
 suite-scaled-out: $(VENV)/installed-dev
+	@$(BIN)/python -m onestack.cli.engines
 	@echo '== tests on PostgreSQL and RabbitMQ'
 	@$(BIN)/python -m tests.servers.install
 	@ONESTACK_TEST_DATABASE=postgresql ONESTACK_TEST_BUS=rabbitmq $(BIN)/pytest -q $(ARGS)
@@ -58,7 +60,7 @@ bench: $(VENV)/installed-dev
 
 docs: $(VENV)/installed
 	@mkdir -p build/docs
-	@for service in onestack identity placement; do \
+	@for service in onestack identity placement image network volume compute; do \
 		$(BIN)/onestack openapi $$service > build/docs/$$service.json && echo build/docs/$$service.json; done
 
 clean:

@@ -20,11 +20,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "bench"))
+sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 import environment
 import tempest_settings
 
 import cloud
+from tests.servers import install
 
 REQUIREMENT = "tempest==47.*"
 FAILURE_LINES = 12
@@ -133,6 +135,8 @@ def main() -> int:
     )  # fmt: skip
     arguments = parser.parse_args()
     programs = environment.installed(arguments.cache, "tempest-47", REQUIREMENT)
+    if shutil.which("ping") is None:  # Tempest looks whether servers answer it
+        install.install(["iputils-ping"])
     parent = Path(tempfile.mkdtemp(prefix="onestack-tempest-"))
     folder = arguments.keep or parent / "workspace"
     try:
