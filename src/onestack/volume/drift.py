@@ -29,7 +29,7 @@ def check(session: Session, _cloud: Cloud, host: str, had: list[Have]) -> Iterab
     volumes = session.scalars(select(VolumeRecord).where(VolumeRecord.host == host))
     known: set[tuple[str, str]] = set()
     for volume in volumes:
-        known.add(("volume", volume.id))
+        known |= {("volume", volume.id), ("export", volume.id)}  # as old clients are connected
         size = here.get(("volume", volume.id))
         if volume.status in KEPT and size is None:
             yield Disagreement("volume", volume.id, host, "is not in its backend", RESET)
