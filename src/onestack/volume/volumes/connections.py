@@ -187,8 +187,9 @@ def _detach(ctx: Context, volume: VolumeRecord, attachment_id: str | None) -> No
     if not found and attachment_id is not None:
         raise InvalidVolume(reason="Detach volume failed: there is no such attachment.")
     if not found:
-        access.in_status(volume, "in-use", "detaching", "attaching", "reserved")
-        rest(ctx.session, volume)
+        if volume.status != "available":  # who asks twice is told the same
+            access.in_status(volume, "in-use", "detaching", "attaching", "reserved")
+            rest(ctx.session, volume)
         return
     _refuse_server(found[0])
     if volume.status == "detaching":
