@@ -265,3 +265,11 @@ def test_events_tell_what_happened(fresh: Local) -> None:
         ("image.update", demo.project, "active"),
         ("image.delete", demo.project, "active"),
     ]
+
+
+def test_nothing_is_done_to_an_image_in_the_background(local: Local) -> None:
+    owner = actors.newcomer(local, "tasks-owner")
+    stranger = actors.newcomer(local, "tasks-stranger")
+    made = owner.made_active(name="one")
+    assert owner.get(f"/images/{made['id']}/tasks") == {"tasks": []}
+    assert stranger.ask("GET", f"/images/{made['id']}/tasks").status == 404
