@@ -239,7 +239,11 @@ class Guest(Room):
     def __init__(self, name: str, port: PortWiring, host: Room) -> None:
         super().__init__(name)
         self.port = port
-        self.plug(host)
+        try:
+            self.plug(host)
+        except BaseException:
+            self.close()
+            raise
 
     def plug(self, host: Room) -> None:
         """Have the port's device on the host, with its far end in here."""
