@@ -71,6 +71,7 @@ class World:
         for noun in ("subnet", "port", "router", "floatingip", "security_group", "subnetpool"):
             where = f"/{actors.plural(noun)}/{self.ids[noun]}/tags/t"
             owner.put(where, status=201)
+        pairs = {"port": {"allowed_address_pairs": [{"ip_address": "10.0.0.77"}]}}
         self.bodies: dict[str, Any] = {
             "add_router_interface": {"subnet_id": subnet["id"]},
             "remove_router_interface": {"subnet_id": subnet["id"]},
@@ -82,6 +83,8 @@ class World:
             "remove_prefixes": {"prefixes": ["10.64.0.0/12"]},
             "port_forwardings": {"port_forwarding": {**forwarding, "external_port": 81}},
             "tags": {"tags": []},
+            "add_allowed_address_pairs": pairs,
+            "remove_allowed_address_pairs": pairs,
             "{tag}": None,
         }
 
