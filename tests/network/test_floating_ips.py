@@ -169,6 +169,23 @@ def test_addresses_run_out(local: Local) -> None:
     assert error_of(refused) == "OverQuota"
 
 
+def test_an_address_that_a_port_gives_back_is_led_to_no_more(local: Local) -> None:
+    place = Place(local, "fip-back")
+    owner, second = place.owner, place.new_port()
+    made, shared = place.take(port_id=place.port["id"]), place.take()
+    path = f"/floatingips/{shared['id']}/port_forwardings"
+    web = {"protocol": "tcp", "external_port": 80, "internal_port": 80,
+           "internal_port_id": second["id"]}  # fmt: skip
+    owner.post(path, {"port_forwarding": web})
+    owner.change("port", place.port, name="the same addresses")
+    assert owner.show("floatingip", made)["port_id"] == place.port["id"]
+    for port, address in ((place.port, "10.0.0.200"), (second, "10.0.0.201")):
+        owner.change("port", port, fixed_ips=[{"ip_address": address}])
+    assert owner.show("floatingip", made)["port_id"] is None
+    assert owner.get(path) == {"port_forwardings": []}
+    disconnect(owner, place.router, subnet_id=place.subnet["id"])
+
+
 def test_addresses_that_lead_nowhere_go_with_their_network(local: Local) -> None:
     place, admin = Place(local, "fip-gone"), actors.admin(local)
     idle, busy = place.take(), place.take(port_id=place.port["id"])

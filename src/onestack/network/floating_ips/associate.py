@@ -120,6 +120,25 @@ def release_ports(session: Session, port_ids: list[str]) -> None:
         drop_forwardings(session, gone)
 
 
+def release_addresses(session: Session, port_id: str, addresses: Iterable[str]) -> None:
+    """A port gives addresses back: floating IPs lead there no more."""
+    gone = list(addresses)
+    if not gone:
+        return
+    leading = select(FloatingIpRecord).where(
+        FloatingIpRecord.fixed_port_id == port_id, FloatingIpRecord.fixed_ip_address.in_(gone)
+    )
+    records = session.scalars(leading.with_for_update()).all()
+    for each in records:
+        touch(each)
+    release(session, records)
+    forwarded = select(PortForwardingRecord).where(
+        PortForwardingRecord.internal_port_id == port_id,
+        PortForwardingRecord.internal_ip_address.in_(gone),
+    )
+    drop_forwardings(session, session.scalars(forwarded).all())
+
+
 def drop_forwardings(session: Session, records: Iterable[PortForwardingRecord]) -> None:
     """Let ports of floating IPs lead nowhere; one that has no more of them needs no router."""
     ids = {each.floating_ip_id for each in records}

@@ -10,6 +10,7 @@ from onestack.core.context import Context
 from onestack.core.errors import Conflict
 from onestack.network import ipam, rules
 from onestack.network.attributes import address, domain_name, mac
+from onestack.network.floating_ips.associate import release_addresses
 from onestack.network.ports import add, bind, checks
 from onestack.network.ports.addresses import Allocator, Wish
 from onestack.network.ports.record import AddressRecord, PortRecord, addresses_of
@@ -121,6 +122,7 @@ def _change_addresses(
             missing.append((subnet_id, wanted_address))
         else:
             kept.append((left.pop(found), found))
+    release_addresses(session, record.id, left)
     session.execute(delete(AddressRecord).where(AddressRecord.port_id == record.id))
     subnets = of_network(session, record.network_id)
     allocator = Allocator(session, record.network_id, subnets)
