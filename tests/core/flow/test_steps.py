@@ -11,8 +11,8 @@ from onestack.core.bus import Bus, Local
 from onestack.core.db import Database, counted
 from onestack.core.engine import BusAgents, Engine
 from onestack.core.errors import Conflict
-from onestack.core.flow import Ask, Failure, Flow, FlowBusy, Next, Sleep, step
-from onestack.core.flow_record import FlowLockRecord
+from onestack.core.flow import Ask, Child, Failure, Flow, FlowBusy, Next, Sleep, step
+from onestack.core.flow_record import FlowLockRecord, wake
 from tests.core.flow.stage import Agents, Answering, Walk, events, machine, rows, settle, start
 from tests.simulator.toys import Disk, Machine
 
@@ -195,3 +195,34 @@ def test_what_the_asking_step_remembered_is_known_when_the_answer_comes(
     start(database, Remembering)
     settle(engine, time)
     assert machine(database).status == "5 here"
+
+
+def test_a_child_that_works_under_its_parents_lock_is_woken_too(
+    database: Database, time: clock.Simulated
+) -> None:
+    class Waiting(Flow[Machine]):
+        shown_in = ""
+
+        @step()
+        def look(self) -> Next:
+            return None if self.subject.status == "ready" else Sleep(1000)
+
+    class Expecting(Flow[Machine]):
+        @step(shows="expecting")
+        def begin(self) -> Next:
+            return Child(Waiting, self.subject, then=self.finish)
+
+        @step(shows="expecting")
+        def finish(self) -> Next:
+            return None
+
+    engine = Engine(database, Agents(), [Waiting, Expecting])
+    start(database, Expecting)
+    engine.run_until_idle()
+    assert machine(database).task_state == "expecting"
+    with database.transaction() as session:
+        found = session.get_one(Machine, "m")
+        found.status = "ready"
+        wake(session, found)
+    engine.run_until_idle()
+    assert (rows(database), machine(database).task_state) == ([], None)
