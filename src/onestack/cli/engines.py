@@ -29,6 +29,7 @@ class Engine:
 NO_SERVERS = "servers run nowhere, but everything else of them works"
 NO_NETWORKS = "networks carry no packet"
 NO_VOLUMES = "volumes keep no byte"
+NO_SCREEN = "a guest's screen shows in no browser"
 NO_GUEST = "there is no image `tiny` to try servers with"
 QEMU_MODULES = "/usr/lib/x86_64-linux-gnu/qemu"
 SYSTEM_PYTHON = "/usr/lib/python3/dist-packages"
@@ -38,6 +39,7 @@ ENGINES: tuple[Engine, ...] = (
     Engine("the hypervisor", "libvirt-daemon-system", "libvirtd", NO_SERVERS),
     Engine("the hypervisor", "qemu-block-extra", f"{QEMU_MODULES}/block-iscsi.so", NO_SERVERS),
     Engine("the hypervisor", "python3-libvirt", f"{SYSTEM_PYTHON}/libvirt.py", NO_SERVERS),
+    Engine("consoles", "novnc", "/usr/share/novnc/vnc.html", NO_SCREEN),
     Engine("the switch", "nftables", "nft", NO_NETWORKS),
     Engine("the switch", "iproute2", "ip", NO_NETWORKS),
     Engine("the switch", "conntrack", "conntrack", NO_NETWORKS),
