@@ -16,6 +16,7 @@ from onestack.network.ports.record import (
 )
 from onestack.network.routers.record import RouterRecord
 from onestack.network.subnets.record import SubnetRecord
+from onestack.network.subnets.wiring import subnet as wired
 from onestack.network.switch import (
     FloatingWiring,
     ForwardingWiring,
@@ -96,7 +97,7 @@ def _legs(session: Session, ids: Iterable[str]) -> dict[str, list[tuple[str, Int
     for port, address, subnet in rows:
         ports[port.id] = port
         addresses[port.id].append(f"{address}/{subnet.cidr.partition('/')[2]}")
-        subnets[port.id].append(_subnet(subnet))
+        subnets[port.id].append(wired(subnet))
     found: dict[str, list[tuple[str, InterfaceWiring]]] = defaultdict(list)
     for port in ports.values():
         leg = InterfaceWiring(
@@ -108,20 +109,6 @@ def _legs(session: Session, ids: Iterable[str]) -> dict[str, list[tuple[str, Int
         )
         found[port.device_id].append((port.device_owner, leg))
     return found
-
-
-def _subnet(record: SubnetRecord) -> SubnetWiring:
-    return SubnetWiring(
-        id=record.id,
-        cidr=record.cidr,
-        version=cast(Any, record.ip_version),
-        gateway=record.gateway_ip,
-        is_dhcp=record.enable_dhcp,
-        ra_mode=record.ipv6_ra_mode,
-        address_mode=record.ipv6_address_mode,
-        nameservers=list(record.dns_nameservers),
-        routes=[Route(each["destination"], each["nexthop"]) for each in record.host_routes],
-    )
 
 
 def _floating(session: Session, ids: Iterable[str]) -> dict[str, list[FloatingWiring]]:

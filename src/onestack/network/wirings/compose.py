@@ -18,6 +18,7 @@ from onestack.network.security_groups.record import (
     SecurityGroupRuleRecord,
 )
 from onestack.network.subnets.record import SubnetRecord
+from onestack.network.subnets.wiring import subnet
 from onestack.network.switch import (
     AddressPair,
     Changes,
@@ -28,7 +29,6 @@ from onestack.network.switch import (
     Lease,
     NetworkWiring,
     PortWiring,
-    Route,
     RuleWiring,
     Segment,
     SubnetWiring,
@@ -107,16 +107,6 @@ def subnets(session: Session, network_ids: Iterable[str]) -> dict[str, list[Subn
     for each in rows:
         found.setdefault(each.network_id, []).append(subnet(each))
     return found
-
-
-def subnet(record: SubnetRecord) -> SubnetWiring:
-    """A subnet as a switch is told of it."""
-    return SubnetWiring(
-        id=record.id, cidr=record.cidr, version=cast(Any, record.ip_version),
-        gateway=record.gateway_ip, is_dhcp=record.enable_dhcp, ra_mode=record.ipv6_ra_mode,
-        address_mode=record.ipv6_address_mode, nameservers=list(record.dns_nameservers),
-        routes=[Route(each["destination"], each["nexthop"]) for each in record.host_routes],
-    )  # fmt: skip
 
 
 def ports(session: Session, revisions: Revisions) -> list[PortWiring]:
