@@ -151,7 +151,8 @@ class SimulatedHypervisor:
             download.send(Path(file.name), url)
 
     def console_log(self, guest_id: str) -> str:
-        return f"simulated guest {guest_id}\nlogin: \n"
+        lines = [f"[    0.{at:06}] simulated step {at} of its start" for at in range(1, 13)]
+        return "\n".join([f"simulated guest {guest_id}", *lines, "login: ", ""])
 
     def console(self, guest_id: str, kind: Literal["vnc", "serial"]) -> ConsoleAddress:
         return self._consoles.address(guest_id, kind)
