@@ -74,6 +74,16 @@ def test_a_server_is_changed(client: Client, server: Any) -> None:
     client.member.at("2.18").put(path, {"server": {"description": "d"}}, 400)
 
 
+def test_a_server_is_pinned_to_its_zone(client: Client, server: Any) -> None:
+    path = f"/servers/{server['id']}"
+    for zone in ("nova", None):
+        body = {"server": {"pinned_availability_zone": zone}}
+        changed = client.member.put(path, body)["server"]
+        assert changed["pinned_availability_zone"] == zone
+        client.member.at("2.103").put(path, body, 400)
+    client.member.put(path, {"server": {"pinned_availability_zone": "elsewhere"}}, 400)
+
+
 def test_metadata(client: Client, server: Any) -> None:
     path = f"/servers/{server['id']}/metadata"
     assert client.member.get(path) == {"metadata": {"a": "b"}}

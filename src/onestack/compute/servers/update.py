@@ -7,15 +7,20 @@ from onestack.compute.lenient import Description, Name
 from onestack.compute.servers import access
 from onestack.compute.servers.create import check_address
 from onestack.compute.servers.notifications import described
-from onestack.compute.servers.record import touch
+from onestack.compute.servers.record import ServerRecord, touch
 from onestack.compute.servers.view import ServerView, changed
 from onestack.compute.servers.wanted import DiskConfig, HostName
 from onestack.core import event
 from onestack.core.api import Operations
 from onestack.core.context import Context
+from onestack.core.errors import BadRequest
 from onestack.core.shapes import UNSET, Shape, UnsetType, field, since
 
 api = Operations("servers")
+
+
+class AnotherZone(BadRequest):
+    message = "A server is pinned to the zone that it is in, {own}, not to {zone}."
 
 
 class ServerUpdate(Shape, forbid_unknown_fields=True):
@@ -27,6 +32,9 @@ class ServerUpdate(Shape, forbid_unknown_fields=True):
     access_ip_v6: str | UnsetType | None = field(default=UNSET, name="accessIPv6")
     description: Annotated[Description | UnsetType | None, since("2.19")] = UNSET
     hostname: Annotated[HostName | UnsetType, since("2.90")] = UNSET
+    pinned_zone: Annotated[Name | UnsetType | None, since("2.104")] = field(
+        default=UNSET, name="pinned_availability_zone"
+    )
 
 
 @api.put("/v2.1/servers/{server_id}", rules.rule("servers:update", rules.MEMBER), key="server")
@@ -46,6 +54,8 @@ def update(ctx: Context, server_id: str, body: ServerUpdate) -> ServerView:
         value = getattr(body, name)
         if value is not UNSET:
             setattr(server, name, value or None)
+    if body.pinned_zone is not UNSET:
+        _pin(server, body.pinned_zone)
     touch(server)
     event.emit(
         ctx.session, "compute.instance.update", described(server), server.project_id,
@@ -53,3 +63,10 @@ def update(ctx: Context, server_id: str, body: ServerUpdate) -> ServerView:
     )  # fmt: skip
     ctx.session.flush()
     return changed(ctx, server)
+
+
+def _pin(server: ServerRecord, zone: str | UnsetType | None) -> None:
+    """Bind a server to the zone that it is in, or to none."""
+    if zone is not None and zone != server.availability_zone:
+        raise AnotherZone(zone=zone, own=server.availability_zone)
+    server.pinned_zone = None if zone is None else server.availability_zone
