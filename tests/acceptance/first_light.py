@@ -31,7 +31,7 @@ WAIT_S = 120
 PAUSE_S = 0.5
 SIZE_GB = 1
 FORMAT = (
-    "set -e; D=$(ls /dev/vd? | tail -1); mke2fs -q -t ext4 $D; mkdir -p /mnt/v; mount $D /mnt/v; "
+    "set -e; D=$(ls /dev/vd? | tail -1); mkfs.ext4 -q $D; mkdir -p /mnt/v; mount $D /mnt/v; "
     "echo kept > /mnt/v/note; sync; cat /mnt/v/note; umount /mnt/v; echo $D"
 )
 
