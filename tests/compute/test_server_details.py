@@ -69,6 +69,11 @@ def test_a_server_is_changed(client: Client, server: Any) -> None:
             "description": "d", "OS-DCF:diskConfig": "AUTO"}  # fmt: skip
     changed = client.member.put(path, {"server": body})["server"]
     assert {name: changed[name] for name in body} == body
+    long = {"server": {"accessIPv6": "0000:0000:0000:0000:0000:babe:220.12.22.2"}}
+    assert client.member.put(path, long)["server"]["accessIPv6"] == "::babe:dc0c:1602"
+    answer = client.member.ask("GET", path)
+    ids = [answer.headers[f"x-{name}-request-id"] for name in ("compute", "openstack")]
+    assert ids[0] == ids[1]
     for wrong in ({"name": ""}, {"name": 1}, {"accessIPv4": "x"}, {"colour": "red"}):
         client.member.put(path, {"server": wrong}, 400)
     client.member.at("2.18").put(path, {"server": {"description": "d"}}, 400)

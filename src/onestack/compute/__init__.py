@@ -49,6 +49,7 @@ SERVICE = Service(
     microversions=VERSIONS,
     style=ComputeStyle(),
     topic="compute",
+    request_id_header="x-compute-request-id",
     takes_last_slash=False,
     shared_rules=SHARED | {rule.name: rule.check for rule in JUDGED_TOO},
     sockets={proxy.PATH: proxy.serve},

@@ -280,6 +280,7 @@ class Service:
     topic: str | None = None  # the revision that every change of this service's rows bumps
     shared_rules: Mapping[str, str] = field(default_factory=dict)
     takes_last_slash: bool = True  # whether /things/ is /things, or the thing without a name
+    request_id_header: str | None = None  # where old clients look for the id of their request
     project_under: str | None = None  # below this path, clients may name their project first
 
     @cached_property

@@ -143,6 +143,9 @@ class Application:
                 response = failure(InternalError(), service, request, request_id)
             trace.end(span, None if response.status < 500 else str(response.status))
         response.headers.append((b"x-openstack-request-id", request_id.encode()))
+        if service is not None and service.request_id_header is not None:
+            name = service.request_id_header.encode()
+            response.headers.append((name, request_id.encode()))
         response.headers += _version_headers(service, context)
         await self._send(response, request.method, upload, _channel(scope, receive, to_client))
         elapsed = perf_counter() - began

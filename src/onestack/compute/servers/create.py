@@ -184,6 +184,11 @@ def check_address(name: str, text: str | None, version: int) -> None:
         )
 
 
+def canonical(text: str | None) -> str | None:
+    """An address as it is written shortest; nothing where none is said."""
+    return str(ip_address(text)) if text else None
+
+
 def _flavor(ctx: Context, flavor_id: str) -> FlavorRecord:
     try:
         return flavors.find(ctx.session, flavor_id, ctx.caller.project_id, is_admin=is_admin(ctx))
@@ -322,8 +327,8 @@ def _server(ctx: Context, order: Order, server_id: str, at: int, number: int) ->
         has_config_drive=flag(wanted.config_drive) or _needs_drive(order),
         pinned_zone=order.where.zone, availability_zone=order.where.zone, vm_state="building",
         task_state="scheduling",
-        metadata_items=dict(wanted.metadata), access_ip_v4=wanted.access_ip_v4 or None,
-        access_ip_v6=wanted.access_ip_v6 or None, disk_config=_disk_config(order),
+        metadata_items=dict(wanted.metadata), access_ip_v4=canonical(wanted.access_ip_v4),
+        access_ip_v6=canonical(wanted.access_ip_v6), disk_config=_disk_config(order),
         reservation_id=order.reservation_id, launch_index=at, root_device_name="/dev/vda",
         security_groups=[each.name for each in wanted.security_groups or ()],
         scheduler_hints=order.hints or None,

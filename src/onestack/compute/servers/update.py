@@ -5,7 +5,7 @@ from typing import Annotated
 from onestack.compute import rules
 from onestack.compute.lenient import Description, Name
 from onestack.compute.servers import access
-from onestack.compute.servers.create import check_address
+from onestack.compute.servers.create import canonical, check_address
 from onestack.compute.servers.notifications import described
 from onestack.compute.servers.record import ServerRecord, touch
 from onestack.compute.servers.view import ServerView, changed
@@ -53,7 +53,7 @@ def update(ctx: Context, server_id: str, body: ServerUpdate) -> ServerView:
     for name in ("access_ip_v4", "access_ip_v6"):
         value = getattr(body, name)
         if value is not UNSET:
-            setattr(server, name, value or None)
+            setattr(server, name, canonical(value))
     if body.pinned_zone is not UNSET:
         _pin(server, body.pinned_zone)
     touch(server)
