@@ -118,3 +118,25 @@ def test_a_security_group_guards_a_server(client: Networked) -> None:
     assert made["id"] not in port["security_groups"]
     assert client.act(server, "addSecurityGroup", {"name": "none"}).status == 404
     assert client.act(server, "addSecurityGroup", {"name": ""}).status == 400
+
+
+def test_old_clients_add_and_remove_addresses(local: Local) -> None:
+    owner = Networked(local, "2.43")
+    server = owner.built(networks=[{"uuid": owner.network}])
+
+    def addresses() -> list[str]:
+        shown = owner.show(server)["addresses"]["private"]
+        return [each["addr"] for each in shown]
+
+    before = addresses()
+    assert owner.act(server, "addFixedIp", {"networkId": owner.network}).status == 202
+    added = set(addresses()) - set(before)
+    assert len(added) == 1
+    assert owner.act(server, "removeFixedIp", {"address": added.pop()}).status == 202
+    assert addresses() == before
+    assert owner.act(server, "removeFixedIp", {"address": "192.0.2.9"}).status == 400
+    assert owner.act(server, "addFixedIp", {"networkId": server["id"]}).status == 400
+    assert Networked(local, "2.43").act(server, "addFixedIp", {"networkId": "x"}).status == 404
+    newer = Networked(local, "2.44")
+    mine = newer.built(networks=[{"uuid": newer.network}])
+    assert newer.act(mine, "addFixedIp", {"networkId": newer.network}).status in (400, 404)

@@ -142,10 +142,7 @@ class Application:
                 log.exception("request failed", error, request_id=request_id)
                 response = failure(InternalError(), service, request, request_id)
             trace.end(span, None if response.status < 500 else str(response.status))
-        response.headers.append((b"x-openstack-request-id", request_id.encode()))
-        if service is not None and service.request_id_header is not None:
-            name = service.request_id_header.encode()
-            response.headers.append((name, request_id.encode()))
+        response.headers += _request_id_headers(service, request_id)
         response.headers += _version_headers(service, context)
         await self._send(response, request.method, upload, _channel(scope, receive, to_client))
         elapsed = perf_counter() - began
@@ -423,6 +420,14 @@ def _arguments(operation: Operation, context: Context) -> dict[str, Any]:
     if operation.query_shape is not None:
         arguments["query"] = operation.read_query(request, context.version)
     return arguments
+
+
+def _request_id_headers(service: Service | None, request_id: str) -> list[tuple[bytes, bytes]]:
+    """The request's id, under the name that all clients know and that of old ones."""
+    names = [b"x-openstack-request-id"]
+    if service is not None and service.request_id_header is not None:
+        names.append(service.request_id_header.encode())
+    return [(name, request_id.encode()) for name in names]
 
 
 def has_body(request: Request) -> bool:

@@ -6,6 +6,7 @@ from onestack.compute.consoles import output, pages, remote, tokens
 from onestack.compute.migrations import read as migrations
 from onestack.compute.servers import (
     evacuate,
+    fixed_ips,
     lock,
     migrate,
     moving,
@@ -39,6 +40,7 @@ NOUNS = (
     shelve.api,
     rescue.api,
     security_groups.api,
+    fixed_ips.api,
     migrations.api,
     snapshot.api,
     output.api,
