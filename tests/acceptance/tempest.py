@@ -23,6 +23,7 @@ sys.path.append(str(Path(__file__).resolve().parents[2] / "bench"))
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 import environment
+import tempest_servers
 import tempest_settings
 
 import cloud
@@ -62,6 +63,10 @@ def prepare(programs: Path, folder: Path, home: Path, arguments: Namespace) -> N
         section, _, option = name.rpartition(".")
         settings.setdefault(section, {})[option] = value
     _run([str(programs / "tempest"), "init", str(folder)], home, arguments.limit)
+    if "image_ref" in settings.get("compute", {}):
+        settings["scenario"] |= tempest_servers.image_file(
+            signed_in, settings["compute"]["image_ref"], folder / "image"
+        )
     path = tempest_settings.write(settings, folder)
     print(f"settings: {path}", file=sys.stderr)
 

@@ -94,6 +94,16 @@ def volume(cloud: Cloud) -> Settings:
     return {"volume": found, "volume-feature-enabled": features}
 
 
+def image_file(cloud: Cloud, image_id: str, path: Path) -> dict[str, str]:
+    """An image as a file, for scenarios that upload one themselves."""
+    url = f"{_image_url(cloud)}/images/{image_id}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(cloud.request("GET", f"{url}/file", expected=(200,)).body)
+    kept = {"img_file": str(path)}
+    return kept | {f"img_{name}": str(_get(cloud, url)[name])
+                   for name in ("disk_format", "container_format")}  # fmt: skip
+
+
 def _validation(cloud: Cloud, image_id: str | None, is_real: bool) -> dict[str, str]:
     """How one signs in to a server, where there is something to sign in to."""
     user = "cirros"

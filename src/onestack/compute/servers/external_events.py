@@ -39,7 +39,7 @@ class ExternalEvents(Shape, forbid_unknown_fields=True):
     events: Annotated[list[ExternalEvent], Meta(min_length=1)]
 
 
-class Heard(Shape):
+class Heard(Shape, omit_defaults=True):
     """An event, and whether anybody has a use for it."""
 
     name: str
