@@ -21,7 +21,11 @@ class Servers:
     def __init__(self, api: Api, image: str, flavor: str) -> None:
         self.api = api
         images = services.api_of(api.signed_in, ("image",), "", "/v2")
-        self._image = images.ask("GET", f"/images?name={image}")["images"][0]["id"]
+        asked = f"/images?name={image}&status=active"
+        until(lambda: bool(images.ask("GET", asked)["images"]))  # a new cloud makes it first
+        self._image = images.ask("GET", asked)["images"][0]["id"]
+        path = "/os-quota-sets/{}"
+        services.unlimited(api, path, "quota_set", ("instances", "cores", "ram"))
         flavors = api.ask("GET", "/flavors")["flavors"]
         self._flavor = next(each["id"] for each in flavors if each["name"] == flavor)
 

@@ -16,6 +16,7 @@ BULK, BULKS = 50, 20
 
 def figures(api: Api, length: Length, roots: Sequence[int]) -> Iterator[Line]:
     """All figures; what is made for them is removed."""
+    services.unlimited(api, "/quotas/{}", "quota", ("network", "subnet", "port"))
     try:
         for _ in range(length.runs):
             wanted = [_network(api, number) for number in range(NETWORKS)]

@@ -55,6 +55,12 @@ def api_of(signed_in: cloud.Cloud, kinds: Sequence[str], version: str, ending: s
     return Api(signed_in, url if url.endswith(ending) else url + ending, headers)
 
 
+def unlimited(api: Api, path: str, key: str, names: Sequence[str]) -> None:
+    """Let the project make as much as a bench makes."""
+    project_id = api.signed_in.token_document["project"]["id"]
+    api.ask("PUT", path.format(project_id), {key: dict.fromkeys(names, -1)})
+
+
 def each_once(
     name: str, requests: Sequence[load.Request], roots: Sequence[int], clients: int = CLIENTS
 ) -> Line:

@@ -17,6 +17,7 @@ KINDS = ("block-storage", "volumev3", "volume")
 
 def figures(api: Api, length: Length, roots: Sequence[int]) -> Iterator[Line]:
     """All figures; what is made for them is removed."""
+    services.unlimited(api, "/os-quota-sets/{}", "quota_set", ("volumes", "gigabytes"))
     available, gone = [], []
     make = [api.request("POST", "/volumes", _volume(number)) for number in range(VOLUMES)]
     for run in range(length.runs):
