@@ -10,6 +10,9 @@ import click
 from onestack.cli import folder as folders
 from onestack.cli import ports, process
 
+# Long lists make many objects and no circles: looking for these that often would cost a third.
+COLLECTED = (50_000, 20, 50)
+
 
 @click.command()
 @folders.data_option
@@ -46,6 +49,7 @@ def command(
             from onestack import main
 
             gc.freeze()
+            gc.set_threshold(*COLLECTED)
             gc.enable()
             ephemeral = folder.is_ephemeral
             main.serve(folder.path, listen=listen, port=port, roles=chosen, ephemeral=ephemeral)

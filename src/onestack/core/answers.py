@@ -14,7 +14,7 @@ from onestack.core.db import Database
 from onestack.core.response import Header, Response
 
 KEPT_BYTES_MAX = 16 << 20
-ANSWER_BYTES_MAX = 256 << 10
+ANSWER_BYTES_MAX = 2 << 20
 SPECIAL = frozenset(("x-subject-token", "if-none-match", "if-match", "range"))
 
 Key = tuple[str | None, str, str, object]
