@@ -1,8 +1,17 @@
 """Snapshots, and what is made of them and of other volumes."""
 
+import json
+from typing import Any
+
+import pytest
+
 from tests.cloud import Local
+from tests.image.actors import Actor as ImageActor
 from tests.settle import settle
-from tests.volume.actors import admin, message, newcomer
+from tests.volume.actors import Actor, admin, message, newcomer
+
+UNKNOWN = "00000000-0000-4000-8000-000000000000"
+ROOT = {"source_type": "snapshot", "destination_type": "volume", "boot_index": 0}
 
 
 def test_a_snapshot_is_taken_changed_and_deleted(local: Local) -> None:
@@ -108,3 +117,48 @@ def test_volumes_are_made_of_snapshots_and_volumes(local: Local) -> None:
     other.post("/volumes", {"volume": {"size": 2, "snapshot_id": snapshot["id"]}}, 404)
     other.post("/volumes", {"volume": {"size": 2, "source_volid": volume["id"]}}, 404)
     assert user.get(f"/snapshots/{snapshot['id']}")["snapshot"]["status"] == "available"
+
+
+@pytest.mark.parametrize("version", ["3.45", "3.46"])
+def test_volumes_are_made_of_the_snapshot_that_an_image_names(local: Local, version: str) -> None:
+    user = newcomer(local, f"snapshots-of-images-{version}")
+    origin = _bootable(user)
+    snapshot = user.snapshot(origin)
+    data = {"source_type": "snapshot", "boot_index": None, "snapshot_id": UNKNOWN}
+    image = _naming(user, data, {**ROOT, "snapshot_id": snapshot["id"]})
+    made = user.at(version).volume(size=None, imageRef=image)
+    assert (made["snapshot_id"], made["size"], made["bootable"]) == (snapshot["id"], 1, "true")
+    assert made["volume_image_metadata"] == origin["volume_image_metadata"]
+    ImageActor(local, user.token).delete(f"/images/{image}")
+    user.delete(f"/snapshots/{snapshot['id']}")
+    settle(local)
+    user.get(f"/snapshots/{snapshot['id']}", 404)
+    assert user.show(made)["status"] == "available"
+
+
+def test_snapshots_that_images_cannot_name(local: Local) -> None:
+    user, other = newcomer(local, "snapshots-named"), newcomer(local, "snapshots-named-other")
+    snapshot = other.snapshot(other.volume())["id"]
+    for unseen in (UNKNOWN, snapshot):
+        image = _naming(user, {**ROOT, "snapshot_id": unseen})
+        answer = user.ask("POST", "/volumes", {"volume": {"size": 1, "imageRef": image}})
+        assert answer.status == 404
+        assert message(answer) == f"Snapshot {unseen} could not be found."
+    for bad in ("no", {**ROOT, "snapshot_id": "\0"}):
+        image = _naming(user, bad)
+        answer = user.ask("POST", "/volumes", {"volume": {"size": 1, "imageRef": image}})
+        assert answer.status == 400
+        assert "block_device_mapping" in message(answer)
+
+
+def _bootable(user: Actor) -> Any:
+    """A volume that was made of an image with data."""
+    image = ImageActor(user.local, user.token).made_active(name="origin")
+    return user.volume(imageRef=image["id"])
+
+
+def _naming(user: Actor, *disks: Any) -> str:
+    """An image without data that says which disks its servers have."""
+    images = ImageActor(user.local, user.token)
+    more = {"block_device_mapping": json.dumps(disks), "bdm_v2": "True"}
+    return str(images.made_active(b"", name="naming", **more)["id"])

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -9,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from onestack.core import clock, event
+from onestack.core.errors import BadRequest
 from onestack.image.images.access import VISIBLE_TO_ALL
 from onestack.image.images.events import payload
 from onestack.image.images.record import (
@@ -19,6 +21,10 @@ from onestack.image.images.record import (
     ImageTagRecord,
     add_properties,
 )
+
+
+class UnreadableMapping(BadRequest):
+    message = "Image {image_id} has a block_device_mapping that is no list of block devices."
 
 
 class Image(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +50,18 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
         """How large a disk must be to hold it."""
         size = max(self.virtual_size or 0, self.size or 0)
         return max(self.min_disk, -(-size // (1 << 30)))
+
+    @property
+    def block_devices(self) -> list[dict[str, Any]]:
+        """The disks that it says its servers have: an image of a server's volumes has no data."""
+        text = self.properties.get("block_device_mapping") or "[]"
+        try:
+            found = msgspec.json.decode(text, type=list[dict[str, Any]])
+        except (msgspec.DecodeError, RecursionError):
+            raise UnreadableMapping(image_id=self.id) from None
+        if "\\u0000" in text:  # which no database takes
+            raise UnreadableMapping(image_id=self.id)
+        return found
 
 
 @dataclass(frozen=True, slots=True)

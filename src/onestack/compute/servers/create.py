@@ -127,7 +127,9 @@ def _order(ctx: Context, body: NewServerBody) -> Order:
     if not (wanted.image_ref or wanted.disks or wanted.old_disks):
         raise BadRequest("Missing imageRef attribute")
     found = sources.image_of(ctx, wanted.image_ref or None)
-    planned = disks.plan(wanted.disks, wanted.old_disks, found.id if found else None)
+    planned = disks.plan(
+        wanted.disks, wanted.old_disks, found.id if found else None, sources.disks_of(found)
+    )
     if any(each.destination_type == "volume" for each in planned):
         rules.allow_own(ctx, rule=ATTACH_VOLUME)
     disks.check_sources(session, planned, project_id)

@@ -90,15 +90,18 @@ class Disk:
 
 
 def plan(
-    new: Sequence[WantedDisk] | None, old: Sequence[WantedDisk] | None, image_id: str | None
+    new: Sequence[WantedDisk] | None,
+    old: Sequence[WantedDisk] | None,
+    image_id: str | None,
+    of_image: Sequence[Disk] = (),
 ) -> list[Disk]:
-    """The disks that somebody asked for, the root first; the flavour's are still to come."""
+    """The disks that somebody asked for, and the image's, the root first; the flavour's are still
+    to come."""
     if new and old:
         raise BothMappings
-    if old:
-        disks = _of_old(old, image_id)
-    else:
-        disks = [_disk(each) for each in new or () if not each.no_device]
+    disks = _with_images(of_old(old, image_id) if old else of_new(new or ()), of_image)
+    if any(each.is_root for each in of_image):
+        image_id = None
     is_image_there = any(each.source_type == "image" and each.is_root for each in disks)
     if image_id is not None and not is_image_there:
         root = Disk(
@@ -108,6 +111,31 @@ def plan(
         disks.insert(0, root)
     _check_boot_sequence(disks)
     return sorted(disks, key=lambda each: not each.is_root)
+
+
+def of_new(new: Iterable[WantedDisk]) -> list[Disk]:
+    """The disks of a mapping as the second version of the API has it: by boot index."""
+    return [_disk(each) for each in new if not each.no_device]
+
+
+def of_old(old: Iterable[WantedDisk], image_id: str | None) -> list[Disk]:
+    """The disks of a mapping as the first version of the API has it: by device name."""
+    disks: list[Disk] = []
+    for each in old:
+        if each.no_device is not None and each.no_device != "":
+            continue
+        virtual = (each.virtual_name or "").partition("ephemeral")
+        is_blank = bool(each.virtual_name) and each.volume_id is None and each.snapshot_id is None
+        source = "blank" if is_blank else "snapshot" if each.snapshot_id else "volume"
+        disk = _disk(each, source_type=source)
+        if virtual[0] == SWAP:
+            disk = replace(disk, guest_format=SWAP)
+        disks.append(disk)
+    if image_id is None and disks:
+        named = [at for at, each in enumerate(disks) if (each.device_name or "").endswith("da")]
+        at = named[0] if named else 0
+        disks[at] = replace(disks[at], boot_index=0)
+    return disks
 
 
 def with_flavor(disks: list[Disk], flavor: FlavorRecord) -> list[Disk]:
@@ -147,10 +175,14 @@ def root_volume(session: Session, disks: Sequence[Disk], project_id: str | None)
 
 
 def check_sources(session: Session, disks: Iterable[Disk], project_id: str | None) -> None:
-    """Refuse volumes that are not this project's."""
+    """Refuse volumes and snapshots that are not this project's."""
     for disk in disks:
         if disk.source_type == "volume":
             _volume(session, disk, project_id)
+        elif disk.source_type == "snapshot":
+            found: Any = session.get(volume.CreateSnapshot.subject_type, disk.source_id)
+            if found is None or found.project_id != project_id:
+                raise InvalidMapping(reason=f"failed to get snapshot {disk.source_id}.")
 
 
 def rows(server_id: str, disks: Iterable[Disk]) -> list[BlockDeviceRecord]:
@@ -195,24 +227,18 @@ def _volume(session: Session, disk: Disk, project_id: str | None) -> Any:
         raise InvalidMapping(reason=f"failed to get volume {disk.source_id}.") from None
 
 
-def _of_old(old: Sequence[WantedDisk], image_id: str | None) -> list[Disk]:
-    """The disks of a mapping as the first version of the API has it: by device name."""
-    disks: list[Disk] = []
-    for each in old:
-        if each.no_device is not None and each.no_device != "":
-            continue
-        virtual = (each.virtual_name or "").partition("ephemeral")
-        is_blank = bool(each.virtual_name) and each.volume_id is None and each.snapshot_id is None
-        source = "blank" if is_blank else "snapshot" if each.snapshot_id else "volume"
-        disk = _disk(each, source_type=source)
-        if virtual[0] == SWAP:
-            disk = replace(disk, guest_format=SWAP)
-        disks.append(disk)
-    if image_id is None and disks:
-        named = [at for at, each in enumerate(disks) if (each.device_name or "").endswith("da")]
-        at = named[0] if named else 0
-        disks[at] = replace(disks[at], boot_index=0)
-    return disks
+def _with_images(asked: Sequence[Disk], of_image: Sequence[Disk]) -> list[Disk]:
+    """The disks that were asked for, and the image's except where one of these takes its name."""
+    if any(each.is_root for each in of_image):
+        # Clients name the image as the root disk, though it only says what that is.
+        asked = [each for each in asked if not (each.is_root and each.source_type == "image")]
+    names = {_letter(each) for each in asked} - {None}
+    return [*asked, *(each for each in of_image if _letter(each) not in names)]
+
+
+def _letter(disk: Disk) -> str | None:
+    found = _DEVICE.match(disk.device_name or "")
+    return found[1] if found else None
 
 
 def _disk(wanted: WantedDisk, source_type: str | None = None) -> Disk:

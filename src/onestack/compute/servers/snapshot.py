@@ -164,7 +164,8 @@ def _mapped(disk: BlockDeviceRecord, snapshot_id: str) -> dict[str, Any]:
         "volume_size": disk.size_gb, "boot_index": disk.boot_index,
         "device_name": disk.device_name, "disk_bus": disk.disk_bus,
         "device_type": disk.device_type, "guest_format": disk.guest_format,
-        "volume_type": disk.volume_type, "tag": disk.tag, "delete_on_termination": False,
+        "volume_type": disk.volume_type, "tag": disk.tag,
+        "delete_on_termination": disk.delete_on_termination,
         "no_device": None, "image_id": None, "volume_id": None,
     }  # fmt: skip
 

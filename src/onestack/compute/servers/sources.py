@@ -1,15 +1,23 @@
 """The image, or the volume, that a new server starts from."""
 
+import msgspec
+
 from onestack import image
 from onestack.compute.flavors.record import FlavorRecord
+from onestack.compute.lenient import flag
 from onestack.compute.rules import is_admin
 from onestack.compute.servers import disks
-from onestack.compute.servers.disks import Disk
+from onestack.compute.servers.disks import Disk, InvalidMapping
+from onestack.compute.servers.wanted import WantedDisk
 from onestack.core.context import Context
 from onestack.core.errors import BadRequest, NotFound
 from onestack.image import Image
 
 GIB = 1 << 30
+# What an image says of the disks of new servers, which they have once they are made.
+MAPPINGS = frozenset(
+    ("mappings", "block_device_mapping", "img_mappings", "img_block_device_mapping")
+)
 
 
 class NoSuchImage(BadRequest):
@@ -38,6 +46,10 @@ class DiskSmallerThanMinimum(BadRequest):
     )
 
 
+class DiskOfImage(WantedDisk, forbid_unknown_fields=False):
+    """A disk that an image wants; whoever made the image may have kept more of it."""
+
+
 def image_of(ctx: Context, image_id: str | None) -> Image | None:
     """The image with this id, if the caller may use it and it has its data."""
     if image_id is None:
@@ -51,13 +63,27 @@ def image_of(ctx: Context, image_id: str | None) -> Image | None:
     return found
 
 
+def disks_of(found: Image | None) -> list[Disk]:
+    """The disks that an image wants its servers to have; most images say nothing of them."""
+    said = found.block_devices if found is not None else []
+    if found is None or not said:
+        return []
+    try:
+        wanted = msgspec.convert(said, list[DiskOfImage])
+    except msgspec.ValidationError as error:
+        raise InvalidMapping(reason=f"of image {found.id}: {error}.") from None
+    is_new = flag(found.properties.get("bdm_v2", False))
+    return disks.of_new(wanted) if is_new else disks.of_old(wanted, None)
+
+
 def of_root(ctx: Context, root: Disk, found: Image | None) -> tuple[Image | None, dict[str, str]]:
     """The image that a root disk is made of, if it is made of one, and what is said of it."""
     if root.source_type == "image":
         if found is None or found.id != root.source_id:
             found = image_of(ctx, root.source_id)
         return found, properties_of(found)
-    return found, disks.root_volume(ctx.session, [root], ctx.caller.project_id)
+    of_volume = disks.root_volume(ctx.session, [root], ctx.caller.project_id)
+    return found, properties_of(found) or of_volume
 
 
 def properties_of(found: Image | None) -> dict[str, str]:
@@ -65,7 +91,7 @@ def properties_of(found: Image | None) -> dict[str, str]:
     if found is None:
         return {}
     return {
-        **found.properties,
+        **{name: value for name, value in found.properties.items() if name not in MAPPINGS},
         "min_disk": str(found.min_disk),
         "min_ram": str(found.min_ram),
         "disk_format": str(found.disk_format),

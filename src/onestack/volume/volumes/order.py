@@ -61,6 +61,7 @@ class Source:
 
     size: int | None = None
     size_min: int = 1
+    snapshot_id: str | None = None
     too_small: str = ""
     type_id: str | None = None
     type_name: str | None = None
@@ -78,8 +79,9 @@ def _extracted(session: Session, wanted: VolumeWanted) -> tuple[VolumeRecord, Vo
     record = VolumeRecord(
         id=new_id(), project_id=wanted.project_id, user_id=wanted.user_id, name=wanted.name,
         description=wanted.description, size=_size(wanted, source), status="creating",
-        availability_zone=zone, volume_type_id=kind.id, snapshot_id=wanted.snapshot_id,
-        source_volid=wanted.source_volid, image_id=wanted.image_id,
+        availability_zone=zone, volume_type_id=kind.id, snapshot_id=source.snapshot_id,
+        source_volid=wanted.source_volid,
+        image_id=wanted.image_id if source.snapshot_id is None else None,
         is_bootable=source.is_bootable, image_metadata=source.image_metadata,
         is_multiattach=kind.extra_specs.get("multiattach") == "<is> True",
         metadata_=dict(wanted.metadata), created_at=clock.now(),
@@ -95,8 +97,19 @@ def _source(session: Session, wanted: VolumeWanted) -> Source:
         return _of_volume(volume_of(session, wanted.source_volid, owner))
     if wanted.image_id is not None:
         found = image.describe(session, wanted.image_id, wanted.project_id, wanted.is_admin)
+        snapshot_id = _root_snapshot(found)
+        if snapshot_id is not None:
+            return _of_snapshot(session, snapshot_of(session, snapshot_id, owner))
         return _of_image(found, wanted)
     return Source()
+
+
+def _root_snapshot(found: image.Image) -> str | None:
+    """What an image of a server's volumes, which has no data, says that the root is made of."""
+    for each in found.block_devices:
+        if each.get("source_type") == "snapshot" and each.get("boot_index") == 0:
+            return str(each.get("snapshot_id"))
+    return None
 
 
 def _of_snapshot(session: Session, snapshot: SnapshotRecord) -> Source:
@@ -110,6 +123,7 @@ def _of_snapshot(session: Session, snapshot: SnapshotRecord) -> Source:
         _of_volume_row(volume),
         size=size,
         size_min=size,
+        snapshot_id=snapshot.id,
         type_id=snapshot.volume_type_id,
         too_small=f"cannot be smaller than the snapshot size {size}GB. "
         "They must be >= original snapshot size.",
