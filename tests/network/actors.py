@@ -68,7 +68,7 @@ def admin(local: Local) -> Actor:
 
 def newcomer(local: Local, name: str, role: str = "member", project: str = "") -> Actor:
     """Somebody with a role in a project, which is a new one unless it is given."""
-    ask = local.admin
+    ask, name = local.admin, f"network-{name}"
     if not project:
         project = ask.post("/projects", {"project": {"name": f"project-{name}"}})["project"]["id"]
     body = {"name": name, "password": PASSWORD, "domain_id": "default"}

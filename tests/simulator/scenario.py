@@ -20,6 +20,7 @@ class Scenario:
 
     flows: Iterable[type[Flow[Any]]]
     can_be_interrupted = False
+    asks = True  # whether an agent is asked on the way
     runs = 0  # periodic flows never end: all is at rest when each of them ran so often
     records: Iterable[type[Record]] = ()  # what it keeps in tables of the package
     cloud = Cloud()  # what flows find when they call a facade, where no database is needed for it

@@ -33,7 +33,7 @@ def test_every_crash_point(ground: Ground, scenario: Scenario) -> None:
 
 @pytest.mark.parametrize(
     "scenario",
-    [each for each in SCENARIOS if each.agents()],
+    [each for each in SCENARIOS if each.asks and each.agents()],
     ids=lambda each: type(each).__name__,
 )
 def test_every_lost_message(ground: Ground, scenario: Scenario) -> None:

@@ -323,6 +323,7 @@ class SendingFails(ResizeFails):
 class NoRoom(ResizeFails):
     """Nowhere is room for the new size."""
 
+    asks = False
     refuses: ClassVar[dict[str, set[str]]] = {}
 
     def state(self, session: Session, found: ServerRecord) -> dict[str, Any]:

@@ -26,7 +26,7 @@ class Build(Flow[ServerRecord]):
     """From a row to a guest that runs."""
 
     event = "compute.instance.create"
-    tries_max = 3
+    tries_max = 4
 
     is_volume_backed: bool = False
     has_volumes: bool = False

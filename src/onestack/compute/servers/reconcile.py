@@ -29,7 +29,7 @@ class Reconcile(Flow[ComputeNodeRecord]):
     """Bring a host and the rows together, one guest after the other."""
 
     deadline_s = 3600.0
-    tries_max = 3
+    tries_max = 4
 
     is_back: bool = False  # the host may have crashed: guests that should run are started
     strangers: list[str] = []
