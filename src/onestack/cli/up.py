@@ -279,20 +279,14 @@ def _title(user: str) -> str:
 
 def _three_things(folder: Folder, names: tuple[str, str] | None) -> list[str]:
     program = program_name()
+    first = [f"{program} launch{folder.option} demo", f"{program} ssh{folder.option} demo"]
     client = _client()
     if client is None:
-        return [
-            f"{program} status{folder.option}",
-            f"{program} logs --follow{folder.option}",
-            "pip install python-openstackclient, then: openstack --os-cloud onestack token issue",
-        ]
+        member = "openstack --os-cloud onestack server list"
+        return [*first, f"pip install python-openstackclient, then: {member}"]
     client_file = "" if names else f"OS_CLIENT_CONFIG_FILE={shlex.quote(str(folder.clouds))} "
-    member, admin = names or clouds_yaml.DEFAULT_NAMES
-    return [
-        f"{client_file}{client} --os-cloud {member} token issue",
-        f"{client_file}{client} --os-cloud {admin} user list",
-        f"{program} status{folder.option}",
-    ]
+    member, _ = names or clouds_yaml.DEFAULT_NAMES
+    return [*first, f"{client_file}{client} --os-cloud {member} server list"]
 
 
 def _client() -> str | None:
