@@ -47,13 +47,13 @@ lint: $(VENV)/installed-dev
 suite-embedded: $(VENV)/installed-dev
 	@$(BIN)/python -m onestack.cli.engines
 	@echo '== tests on SQLite and the local bus'
-	@ONESTACK_TEST_DATABASE=sqlite ONESTACK_TEST_BUS=local $(BIN)/pytest -q -n auto --dist worksteal $(ARGS)
+	@ONESTACK_TEST_DATABASE=sqlite ONESTACK_TEST_BUS=local $(BIN)/pytest -q -n auto --dist loadfile $(ARGS)
 
 suite-scaled-out: $(VENV)/installed-dev
 	@$(BIN)/python -m onestack.cli.engines
 	@echo '== tests on PostgreSQL and RabbitMQ'
 	@$(BIN)/python -m tests.servers.install
-	@ONESTACK_TEST_DATABASE=postgresql ONESTACK_TEST_BUS=rabbitmq $(BIN)/pytest -q -n auto --dist worksteal $(ARGS)
+	@ONESTACK_TEST_DATABASE=postgresql ONESTACK_TEST_BUS=rabbitmq $(BIN)/pytest -q -n auto --dist loadfile $(ARGS)
 
 bench: $(VENV)/installed-dev
 	@$(BIN)/python bench/run.py $(ARGS)
