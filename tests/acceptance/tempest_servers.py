@@ -86,9 +86,10 @@ def volume(cloud: Cloud) -> Settings:
     }  # fmt: skip
     services = _get(cloud, f"{cloud.endpoint(kind)}/os-services")["services"]
     backs_up = any(each["binary"] == "cinder-backup" for each in services)
+    grows = str(capabilities.get("online_extend_support", True))
     features = {
         "backup": str(backs_up), "snapshot": "True", "clone": "True", "manage_volume": "False",
-        "manage_snapshot": "False", "extend_attached_volume": "True", "multi_backend": "False",
+        "manage_snapshot": "False", "extend_attached_volume": grows, "multi_backend": "False",
         "consistency_group": "False", "volume_revert": "True",
     }  # fmt: skip
     return {"volume": found, "volume-feature-enabled": features}

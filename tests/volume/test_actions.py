@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
+from onestack.core import agents
 from onestack.core.agent import Agent
+from onestack.core.db import Database
 from onestack.volume.drivers.simulated import SimulatedBackend
 from tests.cloud import Local
 from tests.settle import settle
@@ -52,6 +54,21 @@ def test_volumes_in_use_grow_for_clients_that_know_it(local: Local) -> None:
     user.at("3.41").act(volume, "os-extend", {"new_size": 2}, 400)
     user.act(volume, "os-extend", {"new_size": 2})
     assert user.settled(volume, "in-use")["size"] == 2
+
+
+def test_a_backend_may_not_grow_what_is_in_use(fresh: Local) -> None:
+    user = newcomer(fresh, "actions-extend-offline")
+    volume = user.volume()
+    user.act(volume, "os-attach", {"instance_uuid": SERVER, "mountpoint": "/dev/vdb"})
+    with fresh.cloud.get(Database).transaction() as session:
+        (agent,) = agents.of_kind(session, "backend")
+        (pool,) = agent.description["pools"]
+        limited = {**pool, "capabilities": {"online_extend_support": False}}
+        agent.description = {**agent.description, "pools": [limited]}
+    answer = user.ask("POST", f"/volumes/{volume['id']}/action", {"os-extend": {"new_size": 2}})
+    assert answer.status == 400
+    assert "cannot extend it while it is attached" in message(answer)
+    assert user.show(volume)["size"] == 1
 
 
 def test_a_creation_that_a_backend_refuses_is_an_error(local: Local) -> None:

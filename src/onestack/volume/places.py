@@ -62,3 +62,11 @@ def address(host: str | None) -> str:
 def shown_host(host: str | None, driver: str | None, pool: str | None) -> str | None:
     """A volume's place as the API writes it: host@backend#pool."""
     return None if host is None else f"{host}@{driver}#{pool}"
+
+
+def grows_online(session: Session, host: str | None) -> bool:
+    """Whether a backend extends volumes while somebody has them; most do."""
+    if host is None:
+        return False
+    pools = agents.of_host(session, host, "backend").description.get("pools", [])
+    return all(each.get("capabilities", {}).get("online_extend_support", True) for each in pools)

@@ -71,7 +71,8 @@ class FileBackend:
             # In steps, so that each byte that is written is not a change to report.
             free_gb=round(min(disk.free / GB, total_gb)),
             provisioned_gb=promised_gb,
-            capabilities={"multiattach": True},
+            # tgtd may fail a write that is under way when a LUN's file is opened anew.
+            capabilities={"multiattach": True, "online_extend_support": False},
         )
         return BackendDescription(driver="files", pools=[pool])
 
@@ -106,7 +107,6 @@ class FileBackend:
         path = self._present(self._volume(volume_id))
         if path.stat().st_size < size_gb * GB:
             os.truncate(path, size_gb * GB)
-        self._targets.grown(volume_id)
 
     def revert(self, volume_id: str, snapshot_id: str) -> None:
         path, snapshot = self._present(self._volume(volume_id)), self._snapshot(snapshot_id)

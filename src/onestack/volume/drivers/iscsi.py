@@ -89,24 +89,6 @@ class TargetDaemon:
                 if export.volume_id == volume_id:
                     self._withdraw(export)
 
-    def grown(self, volume_id: str) -> None:
-        """Let those who use a volume see that its file is larger.
-
-        A LUN is measured when its file is opened, and only a LUN that is offline opens another one;
-        tgtd does the three within one request, between two commands of an initiator.
-        """
-        concerned = [each for each in self.exports() if each.volume_id == volume_id]
-        if not concerned:
-            return
-        with self._running():
-            targets = self._targets()
-            for export in concerned:
-                number = targets.get(export.target)
-                if number is not None:
-                    steps = f"online=0,path={export.path},online=1"
-                    self._tell("logicalunit", "update", number, "--lun", str(LUN),
-                               "--params", steps)  # fmt: skip
-
     def exports(self) -> list[Export]:
         """What should be exported."""
         found = []

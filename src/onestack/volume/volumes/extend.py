@@ -12,12 +12,12 @@ from onestack.core.shapes import Meta, Shape
 from onestack.volume import messages, quotas, rules
 from onestack.volume.attachments.settle import rest
 from onestack.volume.backend import Backend
-from onestack.volume.places import address
+from onestack.volume.places import address, grows_online
 from onestack.volume.types.record import VolumeTypeRecord
 from onestack.volume.volumes import access
 from onestack.volume.volumes.build import described
 from onestack.volume.volumes.order import InvalidInput
-from onestack.volume.volumes.record import VolumeRecord, set_status
+from onestack.volume.volumes.record import InvalidVolume, VolumeRecord, set_status
 
 api = Operations("volumes")
 
@@ -80,6 +80,10 @@ def extend(ctx: Context, volume_id: str, body: ExtendBody) -> None:
     def check(volume: VolumeRecord) -> None:
         online = ("in-use",) if ctx.version >= (3, 42) else ()
         access.in_status(volume, "available", *online)
+        if volume.status == "in-use" and not grows_online(ctx.session, volume.host):
+            raise InvalidVolume(
+                reason=f"the backend of volume {volume.id} cannot extend it while it is attached."
+            )
         if wanted <= volume.size:
             raise InvalidInput(
                 reason="New size for extend must be greater than current size. "
