@@ -34,10 +34,6 @@ class NoValidHost(BadRequest):
     message = "No valid host was found. {reason}"
 
 
-class BadHint(BadRequest):
-    message = "Invalid input for field/attribute {name}. Value: {value}."
-
-
 class Placed(NamedTuple):
     """Where a server goes."""
 

@@ -51,10 +51,6 @@ PASSWORD_LENGTH = 12
 UNAMBIGUOUS = "23456789abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ"
 
 
-class InvalidFlavor(BadRequest):
-    message = "Invalid flavorRef provided."
-
-
 class InvalidKey(BadRequest):
     message = "Invalid key_name provided."
 

@@ -38,16 +38,8 @@ class NetworkAmbiguous(Conflict):
     message = "Multiple possible networks found, use a Network ID to be more specific."
 
 
-class NoNetworkFound(BadRequest):
-    message = "Unable to automatically allocate a network for project {project_id}: it has none."
-
-
 class ExternalNetworkAttachForbidden(Forbidden):
     message = "It is not allowed to create an interface on external network {id}"
-
-
-class NetworkRequiresSubnet(BadRequest):
-    message = "Network {id} requires a subnet in order to boot instances on."
 
 
 class SecurityGroupUnusable(BadRequest):
