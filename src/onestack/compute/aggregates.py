@@ -15,6 +15,7 @@ from onestack.core.api import Operations, Page, Raw
 from onestack.core.context import Context
 from onestack.core.db import Record, bump
 from onestack.core.errors import BadRequest, Conflict, NotFound
+from onestack.core.moments import precise
 from onestack.core.shapes import UNSET, Meta, Shape, UnsetType, since
 
 api = Operations("aggregates")
@@ -346,13 +347,12 @@ def _shown(ctx: Context, record: AggregateRecord) -> AggregateView:
 
 
 def _view(record: AggregateRecord, hosts: list[str]) -> AggregateView:
-    updated_at = record.updated_at
     return AggregateView(
         id=record.id,
         name=record.name,
         availability_zone=record.properties.get(ZONE),
-        created_at=record.created_at.isoformat(timespec="microseconds"),
-        updated_at=updated_at.isoformat(timespec="microseconds") if updated_at else None,
+        created_at=precise(record.created_at),
+        updated_at=precise(record.updated_at),
         uuid=record.uuid,
         hosts=hosts,
         metadata=dict(record.properties),

@@ -5,6 +5,7 @@ from onestack.compute.nodes import DEFAULT_ZONE
 from onestack.core import clock
 from onestack.core.api import Operations, Page
 from onestack.core.context import Context
+from onestack.core.moments import precise
 from onestack.core.shapes import Shape, field
 
 api = Operations("availability zones")
@@ -57,7 +58,7 @@ def index(ctx: Context) -> Page[ZoneView]:
 )
 def detail(ctx: Context) -> Page[ZoneView]:
     """List the zones with their hosts, and the one of this program's own parts."""
-    now = clock.now().isoformat(timespec="microseconds")
+    now = precise(clock.now())
     own = ServiceState(active=True, available=True, updated_at=now)
     control = {services.control_host(): {binary: own for _, _, binary in services.CONTROL}}
     internal = ZoneView(name=services.INTERNAL, state=ZoneState(available=True), hosts=control)
@@ -80,7 +81,7 @@ def _zones(ctx: Context) -> dict[str, Hosts]:
         state = ServiceState(
             active=agent.is_enabled,
             available=agent.is_alive,
-            updated_at=agent.seen_at.isoformat(timespec="microseconds"),
+            updated_at=precise(agent.seen_at),
         )
         hosts = found.setdefault(of_host.get(node.host, DEFAULT_ZONE), {})
         hosts[node.host] = {services.COMPUTE: state}

@@ -21,6 +21,7 @@ from onestack.core.api import Operations, Page, Reply
 from onestack.core.context import Context
 from onestack.core.db import Record
 from onestack.core.errors import BadRequest, Conflict, NotFound
+from onestack.core.moments import precise
 from onestack.core.shapes import UNSET, Meta, Shape, UnsetType, since
 
 api = Operations("key pairs")
@@ -185,7 +186,7 @@ def show(ctx: Context, name: str, query: UserQuery) -> KeypairView:
     return KeypairView(
         id=record.id, user_id=record.user_id, name=record.name, type=record.type,
         public_key=record.public_key, fingerprint=record.fingerprint,
-        created_at=record.created_at.isoformat(timespec="microseconds"),
+        created_at=precise(record.created_at),
     )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from onestack.core.api import Operations, Page
 from onestack.core.context import Context
 from onestack.core.db import bump
 from onestack.core.errors import BadRequest, Conflict, NotFound
+from onestack.core.moments import precise
 from onestack.core.shapes import UNSET, Meta, Shape, UnsetType, since
 
 api = Operations("services")
@@ -287,7 +288,7 @@ def _control(ctx: Context, known: tuple[int, str, str]) -> ServiceView:
         zone=INTERNAL,
         status="enabled",
         state="up",
-        updated_at=clock.now().isoformat(timespec="microseconds"),
+        updated_at=precise(clock.now()),
         disabled_reason=None,
         forced_down=False,
     )
@@ -302,7 +303,7 @@ def _view(ctx: Context, found: Compute, zones: Mapping[str, str]) -> ServiceView
         zone=zones.get(node.host, DEFAULT_ZONE),
         status=status_of(agent),
         state=state_of(agent),
-        updated_at=agent.seen_at.isoformat(timespec="microseconds"),
+        updated_at=precise(agent.seen_at),
         disabled_reason=agent.disabled_reason,
         forced_down=agent.is_forced_down,
     )

@@ -1,11 +1,11 @@
 """Nova's envelopes: errors named after what went wrong, and lists with links."""
 
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
 
 from onestack.core.api import Microversions, Page
 from onestack.core.context import Context, Request
 from onestack.core.errors import ApiError, Forbidden, NotAcceptable
+from onestack.core.paging import page_query
 from onestack.core.shapes import Shape, Version
 
 ROOT = "/compute"
@@ -46,9 +46,7 @@ class ComputeStyle:
     def page(self, key: str, page: Page[Any], request: Request) -> dict[str, Any]:
         answer: dict[str, Any] = {key: page.items}
         if page.next_marker is not None:
-            given = parse_qsl(request.query_string, keep_blank_values=True)
-            kept = [(name, value) for name, value in given if name != "marker"]
-            query = urlencode([*kept, ("marker", page.next_marker)])
+            query = page_query(request, page.next_marker)
             address = f"{request.base_url}{request.path}?{query}"
             answer[f"{key}_links"] = [{"rel": "next", "href": address}]
         return answer

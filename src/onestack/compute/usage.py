@@ -13,6 +13,7 @@ from onestack.core import clock
 from onestack.core.api import Operations, Page, Reply
 from onestack.core.context import Context
 from onestack.core.errors import BadRequest
+from onestack.core.moments import precise
 from onestack.core.shapes import UNSET, Shape, UnsetType, since
 
 api = Operations("usage")
@@ -188,8 +189,8 @@ def _summed(rows: list[Any], start: dt.datetime, stop: dt.datetime) -> dict[str,
 def _nothing(project_id: str, start: dt.datetime, stop: dt.datetime) -> UsageView:
     return UsageView(
         tenant_id=project_id,
-        start=start.isoformat(timespec="microseconds"),
-        stop=stop.isoformat(timespec="microseconds"),
+        start=precise(start),
+        stop=precise(stop),
         server_usages=[],
     )
 
@@ -210,6 +211,6 @@ def _usage(row: Any, start: dt.datetime, stop: dt.datetime) -> ServerUsage:
         hours=seconds / HOUR_S,
         uptime=int(lived.total_seconds()),
         state="terminated" if ended_at else row.vm_state,
-        started_at=row.launched_at.isoformat(timespec="microseconds"),
-        ended_at=ended_at.isoformat(timespec="microseconds") if ended_at else None,
+        started_at=precise(row.launched_at),
+        ended_at=precise(ended_at),
     )

@@ -1,8 +1,9 @@
 """Lists: filters, sorting, and pages that begin after a marker."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import cache
 from typing import Annotated, Any, TypeVar, get_type_hints
+from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 from sqlalchemy import (
@@ -22,7 +23,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.types import TypeEngine
 
 from onestack.core.api import Page
-from onestack.core.context import Context
+from onestack.core.context import Context, Request
 from onestack.core.db import Record
 from onestack.core.errors import BadRequest
 from onestack.core.shapes import Meta, Shape
@@ -118,9 +119,7 @@ def _order(
     """The columns to sort by, and whether each descends; the key always decides at last."""
     wanted: list[tuple[str, str]] = []
     if query.sort is not None:
-        for part in query.sort.split(","):
-            name, _, direction = part.strip().partition(":")
-            wanted.append((name, direction or "asc"))
+        wanted += sort_pairs(query.sort, "asc")
     directions = query.sort_dir or []
     for index, name in enumerate(query.sort_key or []):
         wanted.append((name, directions[index] if index < len(directions) else "asc"))
@@ -137,6 +136,20 @@ def _order(
     if all(column.key != key.key for column, _ in order):
         order.append((key, False))
     return order
+
+
+def sort_pairs(text: str, direction: str) -> list[tuple[str, str]]:
+    """The keys and directions of `name:asc,size`; what names no direction has the one given."""
+    parts = [part.strip().partition(":") for part in text.split(",")]
+    return [(name.strip(), said.strip() or direction) for name, _, said in parts]
+
+
+def page_query(request: Request, marker: str | None, but: Collection[str] = ()) -> str:
+    """The query string of a list's page behind a marker, or of its first; `but` names what only
+    this page was asked for with."""
+    given = parse_qsl(request.query_string, keep_blank_values=True)
+    query = [(name, value) for name, value in given if name != "marker" and name not in but]
+    return urlencode(query if marker is None else [*query, ("marker", marker)])
 
 
 def sorted_by(column: InstrumentedAttribute[Any], descends: bool) -> tuple[Any, ...]:

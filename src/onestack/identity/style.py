@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
 
 from onestack.core.api import Page
 from onestack.core.context import Context, Request
 from onestack.core.errors import ApiError
+from onestack.core.paging import page_query
 
 ROOT = "/identity"
 
@@ -27,8 +27,8 @@ class IdentityStyle:
     def page(self, key: str, page: Page[Any], request: Request) -> dict[str, Any]:
         following = None
         if page.next_marker is not None:
-            query = dict(parse_qsl(request.query_string)) | {"marker": page.next_marker}
-            following = f"{request.base_url}{request.path}?{urlencode(query)}"
+            query = page_query(request, page.next_marker)
+            following = f"{request.base_url}{request.path}?{query}"
         links = {"next": following, "self": request.url, "previous": None}
         answer: dict[str, Any] = {key: page.items, "links": links}
         if page.truncated:

@@ -2,7 +2,7 @@
 
 import datetime as dt
 
-from onestack.core import clock
+from onestack.core import clock, moments
 from onestack.core.errors import BadRequest
 
 
@@ -27,9 +27,6 @@ def future(text: str | None, name: str) -> dt.datetime | None:
 def parse(text: str, name: str) -> dt.datetime:
     """The moment that a request names."""
     try:
-        moment = dt.datetime.fromisoformat(text)
-        if moment.tzinfo is not None:
-            moment = moment.astimezone(dt.UTC).replace(tzinfo=None)
-    except (ValueError, OverflowError):
+        return moments.read(text)
+    except ValueError:
         raise BadMoment(name=name) from None
-    return moment

@@ -1,11 +1,11 @@
 """Glance's envelopes: errors, and lists with their schema and links."""
 
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
 
 from onestack.core.api import Page
 from onestack.core.context import Request
 from onestack.core.errors import ApiError
+from onestack.core.paging import page_query
 
 ROOT = "/image"
 
@@ -28,9 +28,8 @@ class ImageStyle:
         if key != "images":
             return answer
         path = request.path.removeprefix(ROOT)
-        given = parse_qsl(request.query_string, keep_blank_values=True)
-        kept = [(name, value) for name, value in given if name != "marker"]
-        answer["first"] = f"{path}?{urlencode(kept)}" if kept else path
+        first = page_query(request, None)
+        answer["first"] = f"{path}?{first}" if first else path
         if page.next_marker is not None:
-            answer["next"] = f"{path}?{urlencode([*kept, ('marker', page.next_marker)])}"
+            answer["next"] = f"{path}?{page_query(request, page.next_marker)}"
         return answer

@@ -22,6 +22,7 @@ from sqlalchemy import (
     select,
 )
 
+from onestack.core import moments
 from onestack.core.api import FALSE_WORDS, TRUE_WORDS, Page
 from onestack.core.context import Context
 from onestack.core.db import Record
@@ -218,13 +219,12 @@ def _number(text: str, name: str) -> int:
 
 def _moment(text: str) -> dt.datetime:
     try:
-        found = dt.datetime.fromisoformat(text)
+        return moments.read(text)
     except ValueError:
         raise InvalidInput(
             f"Invalid input for operation: The input {text[:64]} must be in the following format: "
             "YYYY-MM-DDTHH:MM:SS[Z]"
         ) from None
-    return found.astimezone(dt.UTC).replace(tzinfo=None) if found.tzinfo else found
 
 
 def _chosen(noun: Noun[V], views: list[V], fields: list[str] | None) -> list[V]:

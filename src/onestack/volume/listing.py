@@ -1,25 +1,23 @@
 """Lists as block storage has them: filters, sort keys, markers and offsets, links and counts."""
 
-import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
-from urllib.parse import parse_qsl, urlencode
 
 import msgspec
-from sqlalchemy import ColumnElement, Row, Select, and_, func, not_, select
+from sqlalchemy import ColumnElement, Row, Select, func, select
 from sqlalchemy.orm import InstrumentedAttribute
 
+from onestack.core import moments
 from onestack.core.context import Context
 from onestack.core.errors import BadRequest, NotFound
-from onestack.core.paging import after, sorted_by
+from onestack.core.paging import after, page_query, sort_pairs, sorted_by
 from onestack.core.shapes import UNSET, Meta, Shape, UnsetType
 from onestack.volume import rules
 from onestack.volume.style import ROOT
 
 PAGE_MAX = 1000
 SORTS_MAX = 8
-ONE_SECOND = dt.timedelta(seconds=1)
 
 Columns = Mapping[str, InstrumentedAttribute[Any]]
 Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
@@ -122,7 +120,7 @@ def exact(query: ListQuery, columns: Columns) -> list[ColumnElement[bool]]:
     return found
 
 
-def moments(query: ListQuery, columns: Columns) -> list[ColumnElement[bool]]:
+def by_moment(query: ListQuery, columns: Columns) -> list[ColumnElement[bool]]:
     """Filters by time, such as `gt:2026-01-01T00:00:00,lt:2026-02-01T00:00:00`."""
     found = []
     for name, column in columns.items():
@@ -132,29 +130,10 @@ def moments(query: ListQuery, columns: Columns) -> list[ColumnElement[bool]]:
 
 
 def _compared(column: InstrumentedAttribute[Any], text: str) -> ColumnElement[bool]:
-    comparison, separator, rest = text.partition(":")
-    if not separator or comparison not in ("gt", "gte", "lt", "lte", "eq", "neq"):
-        comparison, rest = "eq", text
     try:
-        moment = dt.datetime.fromisoformat(rest)
-        if moment.tzinfo is not None:
-            moment = moment.astimezone(dt.UTC).replace(tzinfo=None)
-        following = moment + ONE_SECOND
-    except (ValueError, OverflowError):
+        return moments.compared(column, text)
+    except ValueError:
         raise BadFilter(name=column.key, value=text[:80]) from None
-    within = and_(column >= moment, column < following)
-    match comparison:
-        case "gt":
-            return column >= following
-        case "gte":
-            return column >= moment
-        case "lt":
-            return column < moment
-        case "lte":
-            return column < following
-        case "neq":
-            return not_(within)
-    return within
 
 
 def _order(
@@ -164,8 +143,7 @@ def _order(
     if query.sort is not None and (query.sort_key or query.sort_dir):
         raise BadRequest("Sort parameters 'sort', 'sort_key' and 'sort_dir' cannot be combined.")
     if query.sort is not None:
-        parts = [part.strip().partition(":") for part in query.sort.split(",")]
-        wanted = [(name.strip(), direction.strip() or "desc") for name, _, direction in parts]
+        wanted = sort_pairs(query.sort, "desc")
     else:
         wanted = [(query.sort_key or "created_at", query.sort_dir or "desc")]
     if len(wanted) > SORTS_MAX:
@@ -181,11 +159,8 @@ def _order(
 
 
 def _next(ctx: Context, marker: str) -> Link:
-    request = ctx.request
-    given = parse_qsl(request.query_string, keep_blank_values=True)
-    kept = [(name, value) for name, value in given if name not in ("marker", "offset")]
-    query = urlencode([*kept, ("marker", marker)])
-    return Link(rel="next", href=f"{request.base_url}{request.path}?{query}")
+    query = page_query(ctx.request, marker, but=("offset",))
+    return Link(rel="next", href=f"{ctx.request.base_url}{ctx.request.path}?{query}")
 
 
 def links(ctx: Context, kind: str, thing_id: str) -> list[Link]:
@@ -196,8 +171,3 @@ def links(ctx: Context, kind: str, thing_id: str) -> list[Link]:
         Link(rel="self", href=f"{base}{ROOT}/v3/{path}"),
         Link(rel="bookmark", href=f"{base}{ROOT}/{path}"),
     ]
-
-
-def iso(moment: dt.datetime | None) -> str | None:
-    """A moment as the volume service writes it."""
-    return None if moment is None else moment.isoformat(timespec="microseconds")

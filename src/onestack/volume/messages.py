@@ -10,9 +10,10 @@ from onestack.core.api import Operations
 from onestack.core.context import Context
 from onestack.core.db import Record
 from onestack.core.errors import NotFound
+from onestack.core.moments import precise
 from onestack.core.shapes import UNSET, Shape, UnsetType
 from onestack.volume import listing, rules
-from onestack.volume.listing import Link, ListQuery, iso, links
+from onestack.volume.listing import Link, ListQuery, links
 from onestack.volume.snapshots.record import SnapshotRecord
 from onestack.volume.volumes.record import TOPIC, VolumeRecord, new_id
 
@@ -143,7 +144,7 @@ def _view(ctx: Context, record: MessageRecord) -> MessageView:
         resource_uuid=record.resource_id,
         user_message=record.text,
         request_id=record.request_id,
-        created_at=iso(record.created_at),
-        guaranteed_until=iso(record.expires_at),
+        created_at=precise(record.created_at),
+        guaranteed_until=precise(record.expires_at),
         links=links(ctx, "messages", record.id),
     )

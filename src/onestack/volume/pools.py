@@ -8,9 +8,9 @@ from onestack.core import agents, clock
 from onestack.core.api import Operations
 from onestack.core.context import Context
 from onestack.core.errors import NotFound
+from onestack.core.moments import precise
 from onestack.core.shapes import UNSET, Shape, UnsetType, field
 from onestack.volume import rules
-from onestack.volume.listing import iso
 from onestack.volume.places import KIND, VENDOR, ZONE, places_of, promised_gb, shown_host
 from onestack.volume.scheduler import Place
 from onestack.volume.services import SCHEDULER, SCHEDULER_HOST
@@ -79,7 +79,7 @@ def hosts(ctx: Context) -> list[HostView]:
     ctx.allow()
     scheduler = HostView(
         service=SCHEDULER, zone=ZONE, service_status="available", service_state="enabled",
-        last_update=iso(clock.now()), host_name=SCHEDULER_HOST,
+        last_update=precise(clock.now()), host_name=SCHEDULER_HOST,
     )  # fmt: skip
     return [scheduler] + [
         HostView(
@@ -87,7 +87,7 @@ def hosts(ctx: Context) -> list[HostView]:
             zone=ZONE,
             service_status="available" if each.is_alive else "unavailable",
             service_state="enabled" if each.is_enabled else "disabled",
-            last_update=iso(each.seen_at),
+            last_update=precise(each.seen_at),
             host_name=f"{each.host}@{each.driver}",
         )
         for each in agents.of_kind(ctx.session, KIND)

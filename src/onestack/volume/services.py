@@ -5,9 +5,9 @@ from onestack.core.agents import AgentRecord
 from onestack.core.api import Operations
 from onestack.core.context import Context
 from onestack.core.errors import BadRequest, NotFound
+from onestack.core.moments import precise
 from onestack.core.shapes import UNSET, Name, Shape, Short, UnsetType
 from onestack.volume import rules
-from onestack.volume.listing import iso
 from onestack.volume.places import KIND, ZONE
 
 api = Operations("services")
@@ -117,7 +117,7 @@ def _view(agent: AgentRecord) -> ServiceView:
         zone=ZONE,
         status="enabled" if agent.is_enabled else "disabled",
         state="up" if agent.is_alive else "down",
-        updated_at=iso(agent.seen_at),
+        updated_at=precise(agent.seen_at),
         disabled_reason=agent.disabled_reason,
         replication_status="disabled",
         active_backend_id=None,
@@ -128,7 +128,7 @@ def _view(agent: AgentRecord) -> ServiceView:
 def _scheduler() -> ServiceView:
     return ServiceView(
         binary=SCHEDULER, host=SCHEDULER_HOST, zone=ZONE, status="enabled", state="up",
-        updated_at=iso(clock.now()), disabled_reason=None, replication_status="disabled",
+        updated_at=precise(clock.now()), disabled_reason=None, replication_status="disabled",
         active_backend_id=None, frozen=False,
     )  # fmt: skip
 

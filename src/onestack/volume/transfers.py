@@ -14,9 +14,10 @@ from onestack.core.api import Operations
 from onestack.core.context import Context
 from onestack.core.db import Record
 from onestack.core.errors import BadRequest, NotFound
+from onestack.core.moments import precise
 from onestack.core.shapes import UNSET, Id, Shape, UnsetType, since
 from onestack.volume import listing, quotas, rules
-from onestack.volume.listing import Found, Link, ListQuery, iso, links
+from onestack.volume.listing import Found, Link, ListQuery, links
 from onestack.volume.snapshots.record import SnapshotRecord
 from onestack.volume.texts import Text
 from onestack.volume.types.record import VolumeTypeRecord
@@ -257,7 +258,7 @@ def _view(ctx: Context, record: TransferRecord) -> TransferView:
         volume_id=record.volume_id,
         name=record.name,
         links=links(ctx, "volume-transfers", record.id),
-        created_at=iso(record.created_at),
+        created_at=precise(record.created_at),
         source_project_id=record.project_id,
         destination_project_id=None,
         accepted=False,

@@ -10,6 +10,7 @@ from onestack.compute.servers import access, moments
 from onestack.compute.style import Link, links
 from onestack.core.api import Operations, Page
 from onestack.core.context import Context
+from onestack.core.moments import precise
 from onestack.core.shapes import UNSET, Shape, UnsetType, field, since
 
 api = Operations("migrations")
@@ -162,8 +163,8 @@ def _places(record: MigrationRecord) -> dict[str, Any]:
         "source_compute": record.source_host, "source_node": record.source_host,
         "dest_compute": record.dest_host, "dest_node": record.dest_host,
         "dest_host": record.dest_address, "status": record.status, "uuid": record.uuid,
-        "created_at": moments.precise(record.created_at),
-        "updated_at": moments.precise(record.updated_at),
+        "created_at": precise(record.created_at),
+        "updated_at": precise(record.updated_at),
         "user_id": record.user_id, "project_id": record.project_id, "id": record.id,
     }  # fmt: skip
 

@@ -23,6 +23,7 @@ from onestack.core.context import Caller, Context
 from onestack.core.db import Record, bump
 from onestack.core.errors import BadRequest, NotFound
 from onestack.core.flow import Failure
+from onestack.core.moments import precise
 from onestack.core.shapes import UNSET, Meta, Shape, UnsetType, field, since
 
 api = Operations("instance actions")
@@ -202,7 +203,7 @@ def finish(session: Session, server: ServerRecord, failure: Failure | None = Non
     now = clock.now()
     happened = {
         "event": EVENT_NAMES.get(row.action, f"compute_{row.action.replace('-', '_')}_instance"),
-        "start_time": moments.precise(row.started_at), "finish_time": moments.precise(now),
+        "start_time": precise(row.started_at), "finish_time": precise(now),
         "result": "Error" if failure else "Success", "host": server.host,
         "traceback": None if failure is None else f"{failure.error}: {failure.text}",
     }  # fmt: skip
@@ -268,8 +269,8 @@ def _known(record: ActionRecord) -> dict[str, Any]:
     return {
         "action": record.action, "instance_uuid": record.server_id,
         "request_id": record.request_id, "user_id": record.user_id,
-        "project_id": record.project_id, "start_time": moments.precise(record.started_at),
-        "message": record.message, "updated_at": moments.precise(record.updated_at),
+        "project_id": record.project_id, "start_time": precise(record.started_at),
+        "message": record.message, "updated_at": precise(record.updated_at),
     }  # fmt: skip
 
 

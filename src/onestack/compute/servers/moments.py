@@ -2,6 +2,7 @@
 
 import datetime as dt
 
+from onestack.core import moments
 from onestack.core.errors import BadRequest
 
 
@@ -14,19 +15,11 @@ class BadMoment(BadRequest):
 def read(text: str, name: str) -> dt.datetime:
     """The moment that a client wrote; one without a zone is in UTC."""
     try:
-        moment = dt.datetime.fromisoformat(text.strip().replace(" ", "+"))
-        if moment.tzinfo is not None:
-            moment = moment.astimezone(dt.UTC).replace(tzinfo=None)
-    except (ValueError, OverflowError):
+        return moments.read(text.strip().replace(" ", "+"))
+    except ValueError:
         raise BadMoment(name=name, value=text[:80]) from None
-    return moment
 
 
 def second(moment: dt.datetime) -> str:
     """A moment to the second, with its zone: when a resource was made or changed."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def precise(moment: dt.datetime | None) -> str | None:
-    """A moment as exact as it is known, without a zone: when something happened."""
-    return None if moment is None else moment.isoformat(timespec="microseconds")

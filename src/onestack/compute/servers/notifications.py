@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from onestack.compute.servers import moments
 from onestack.compute.servers.record import ServerRecord
+from onestack.core.moments import precise
 
 
 def described(server: ServerRecord) -> dict[str, Any]:
@@ -15,7 +15,7 @@ def described(server: ServerRecord) -> dict[str, Any]:
         "instance_type": server.flavor_name, "instance_flavor_id": server.flavor_id,
         "vcpus": server.vcpus, "memory_mb": server.memory_mb, "disk_gb": server.root_gb,
         "ephemeral_gb": server.ephemeral_gb, "image_ref": server.image_id,
-        "created_at": moments.precise(server.created_at),
-        "launched_at": moments.precise(server.launched_at),
-        "terminated_at": moments.precise(server.terminated_at),
+        "created_at": precise(server.created_at),
+        "launched_at": precise(server.launched_at),
+        "terminated_at": precise(server.terminated_at),
     }  # fmt: skip

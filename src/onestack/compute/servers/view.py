@@ -17,6 +17,7 @@ from onestack.compute.servers.record import ServerColumns, tags_of
 from onestack.compute.servers.states import status_of
 from onestack.compute.style import ROOT, Link, links
 from onestack.core.context import Context
+from onestack.core.moments import precise
 from onestack.core.shapes import UNSET, Shape, UnsetType, cut, field, since, until
 
 ATTRIBUTES = rules.rule("os-extended-server-attributes")
@@ -251,8 +252,8 @@ def view(ctx: Context, server: ServerColumns, around: Surroundings) -> ServerVie
         availability_zone=server.availability_zone or "",
         config_drive="True" if server.has_config_drive else "",
         key_name=server.key_name,
-        launched_at=moments.precise(server.launched_at),
-        terminated_at=moments.precise(server.terminated_at),
+        launched_at=precise(server.launched_at),
+        terminated_at=precise(server.terminated_at),
         security_groups=_group_names(nics),
         fault=_fault(server, around) if status in SHOWS_FAULT and server.fault else UNSET,
         task_state=server.task_state,

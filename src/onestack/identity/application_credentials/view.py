@@ -3,6 +3,7 @@
 from typing import Any
 
 from onestack.core.context import Context
+from onestack.core.moments import precise
 from onestack.core.shapes import UNSET, Shape, UnsetType
 from onestack.identity.application_credentials.record import ApplicationCredentialRecord
 from onestack.identity.style import links
@@ -38,7 +39,7 @@ def view(ctx: Context, record: ApplicationCredentialRecord) -> ApplicationCreden
             for role in record.roles
         ],
         # Clients compare it with what they sent, which has no zone.
-        expires_at=None if ends_at is None else ends_at.isoformat(timespec="microseconds"),
+        expires_at=precise(ends_at),
         unrestricted=record.unrestricted,
         links=dict(links(ctx, f"users/{record.user_id}/application_credentials/{record.id}")),
     )

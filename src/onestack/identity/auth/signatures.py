@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from onestack.core import moments
 from onestack.core.errors import Unauthorized
 
 TTL_MINUTES = 15
@@ -276,8 +277,8 @@ def _iso_time(text: str | None) -> dt.datetime:
     if not text:
         raise SignatureRejected("Credential timestamp is missing.")
     try:
-        return _naive(dt.datetime.fromisoformat(text))
-    except (ValueError, OverflowError):
+        return moments.read(text)
+    except ValueError:
         raise SignatureRejected("Credential timestamp is invalid.") from None
 
 

@@ -1,12 +1,13 @@
 """What a list of images is filtered and sorted by."""
 
-import datetime as dt
 from typing import Annotated, Any
 
-from sqlalchemy import ColumnElement, and_, not_, select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import InstrumentedAttribute
 
+from onestack.core import moments
 from onestack.core.errors import BadRequest
+from onestack.core.paging import sort_pairs
 from onestack.core.shapes import Extras, Meta, Shape
 from onestack.image.images.record import ImagePropertyRecord, ImageRecord, ImageTagRecord
 
@@ -19,7 +20,6 @@ EXACT = ("owner", "size", "virtual_size", "min_disk", "min_ram", "checksum", "os
          "os_hash_value", "protected")  # fmt: skip
 SEVERAL = ("id", "name", "status", "container_format", "disk_format")
 MOMENTS = ("created_at", "updated_at")
-ONE_SECOND = dt.timedelta(seconds=1)
 
 Bytes = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Small = Annotated[int, Meta(ge=0, le=2**31 - 1)]
@@ -116,8 +116,7 @@ def _said(name: str, value: str) -> ColumnElement[bool]:
 
 def _sort_pairs(query: ImageQuery) -> list[tuple[str, str]]:
     if query.sort is not None:
-        parts = [part.strip().partition(":") for part in query.sort.split(",")]
-        return [(name.strip(), direction.strip() or "desc") for name, _, direction in parts]
+        return sort_pairs(query.sort, "desc")
     keys = query.sort_key or (["created_at"] if query.sort_dir else [])
     directions = query.sort_dir or ["desc"]
     if len(directions) not in (1, len(keys)):
@@ -154,27 +153,7 @@ def _split(text: str, name: str) -> list[str]:
 
 
 def _compared(column: InstrumentedAttribute[Any], text: str) -> ColumnElement[bool]:
-    """A comparison of moments; clients see whole seconds, so each stands for all that is in it."""
-    comparison, separator, rest = text.partition(":")
-    if not separator or comparison not in ("gt", "gte", "lt", "lte", "eq", "neq"):
-        comparison, rest = "eq", text
     try:
-        moment = dt.datetime.fromisoformat(rest)
-        if moment.tzinfo is not None:
-            moment = moment.astimezone(dt.UTC).replace(tzinfo=None)
-        following = moment + ONE_SECOND
-    except (ValueError, OverflowError):
+        return moments.compared(column, text)
+    except ValueError:
         raise BadFilter(name=column.key, value=text) from None
-    within = and_(column >= moment, column < following)
-    match comparison:
-        case "gt":
-            return column >= following
-        case "gte":
-            return column >= moment
-        case "lt":
-            return column < moment
-        case "lte":
-            return column < following
-        case "neq":
-            return not_(within)
-    return within

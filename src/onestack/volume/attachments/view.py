@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from onestack.core.moments import precise
 from onestack.core.shapes import Shape
 from onestack.volume.attachments.record import AttachmentRecord
-from onestack.volume.listing import iso
 
 
 class AttachmentBrief(Shape):
@@ -47,7 +47,7 @@ def view(record: AttachmentRecord) -> AttachmentView:
         status=record.attach_status,
         instance=record.server_id,
         volume_id=record.volume_id,
-        attached_at=iso(record.attached_at) or "",
+        attached_at=precise(record.attached_at) or "",
         detached_at="",
         attach_mode=record.attach_mode,
         connection_info=connection,

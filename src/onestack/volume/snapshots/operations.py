@@ -253,7 +253,7 @@ def _found(ctx: Context, query: SnapshotQuery) -> Found:
     conditions: list[ColumnElement[bool]] = [
         listing.owned(ctx, query, SnapshotRecord.project_id),
         *listing.exact(query, EXACT),
-        *listing.moments(query, MOMENTS),
+        *listing.by_moment(query, MOMENTS),
     ]
     if query.metadata is not None:
         column: Any = SnapshotRecord.metadata_

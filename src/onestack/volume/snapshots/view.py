@@ -3,8 +3,8 @@
 from typing import Annotated, Any
 
 from onestack.core.context import Context
+from onestack.core.moments import precise
 from onestack.core.shapes import Shape, field, since
-from onestack.volume.listing import iso
 from onestack.volume.snapshots.record import SnapshotRecord
 
 
@@ -46,6 +46,6 @@ def _known(record: SnapshotRecord) -> dict[str, Any]:
     return {
         "id": record.id, "name": record.name, "description": record.description,
         "volume_id": record.volume_id, "status": record.status, "size": record.volume_size,
-        "metadata": record.metadata_, "created_at": iso(record.created_at),
-        "updated_at": iso(record.updated_at), "user_id": record.user_id, "consumes_quota": True,
+        "metadata": record.metadata_, "created_at": precise(record.created_at),
+        "updated_at": precise(record.updated_at), "user_id": record.user_id, "consumes_quota": True,
     }  # fmt: skip

@@ -151,7 +151,7 @@ def _conditions(ctx: Context, query: VolumeQuery) -> list[ColumnElement[bool]]:
     conditions = [
         listing.owned(ctx, query, VolumeRecord.project_id),
         *listing.exact(query, EXACT),
-        *listing.moments(query, MOMENTS),
+        *listing.by_moment(query, MOMENTS),
         *_said(query.metadata, VolumeRecord.metadata_),
         *_said(query.glance_metadata, VolumeRecord.image_metadata),
     ]

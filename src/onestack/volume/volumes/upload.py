@@ -6,11 +6,11 @@ from onestack import image
 from onestack.core.api import Operations
 from onestack.core.context import Context
 from onestack.core.flow import Ask, Failure, Flow, Next, step
+from onestack.core.moments import precise
 from onestack.core.shapes import Name, Shape, field, since
 from onestack.volume import messages, rules
 from onestack.volume.attachments.settle import rest
 from onestack.volume.backend import Backend
-from onestack.volume.listing import iso
 from onestack.volume.places import address
 from onestack.volume.types.record import VolumeTypeRecord
 from onestack.volume.volumes import access
@@ -139,15 +139,15 @@ def _uploading(ctx: Context, volume: VolumeRecord, body: UploadBody, image_id: s
     kind = ctx.session.get_one(VolumeTypeRecord, volume.volume_type_id)
     return Uploading(
         id=volume.id,
-        updated_at=iso(volume.updated_at),
+        updated_at=precise(volume.updated_at),
         status="uploading",
         display_description=volume.description,
         size=volume.size,
         volume_type={
             "id": kind.id, "name": kind.name, "description": kind.description,
             "is_public": kind.is_public, "qos_specs_id": kind.qos_specs_id,
-            "extra_specs": kind.extra_specs, "created_at": iso(kind.created_at),
-            "updated_at": iso(kind.updated_at), "deleted": False, "deleted_at": None,
+            "extra_specs": kind.extra_specs, "created_at": precise(kind.created_at),
+            "updated_at": precise(kind.updated_at), "deleted": False, "deleted_at": None,
         },
         image_id=image_id,
         container_format=body.container_format,

@@ -7,10 +7,11 @@ from typing import Annotated, Any
 from sqlalchemy import Select, select
 
 from onestack.core.context import Context
+from onestack.core.moments import precise
 from onestack.core.shapes import UNSET, Shape, UnsetType, field, since
 from onestack.volume import rules
 from onestack.volume.attachments.record import AttachmentRecord
-from onestack.volume.listing import Link, iso, links
+from onestack.volume.listing import Link, links
 from onestack.volume.places import shown_host
 from onestack.volume.types.record import VolumeTypeRecord
 from onestack.volume.volumes.record import VolumeRecord
@@ -127,8 +128,8 @@ def _view(
         status=row.status,
         size=row.size,
         availability_zone=row.availability_zone,
-        created_at=iso(row.created_at),
-        updated_at=iso(row.updated_at),
+        created_at=precise(row.created_at),
+        updated_at=precise(row.updated_at),
         name=row.name,
         description=row.description,
         volume_type=type_name,
@@ -181,7 +182,7 @@ def _attachments(ctx: Context, volume_ids: Iterable[str]) -> dict[str, list[Volu
                 server_id=each.server_id,
                 host_name=each.attached_host,
                 device=each.mountpoint,
-                attached_at=iso(each.attached_at),
+                attached_at=precise(each.attached_at),
             )
         )
     return found
