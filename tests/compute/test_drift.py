@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from onestack.compute.hypervisor import GuestSpec
 from onestack.core import clock, drift
-from onestack.core.agent import Agent, Post
+from onestack.core.agent import Agent
 from onestack.core.db import Database
 from onestack.volume.backend import Connector
 from tests.cloud import Local
@@ -39,8 +39,7 @@ class World:
         return answer.body
 
     def driver(self, kind: str) -> Any:
-        posts: list[Post] = self.local.cloud.get(Agent)._posts  # type: ignore[assignment]
-        return next(post.driver for post in posts if post.kind == kind)
+        return self.local.cloud.get(Agent).drivers(kind)[0]
 
     def sql(self, statement: str, **values: Any) -> None:
         with self.local.cloud.get(Database).transaction() as session:

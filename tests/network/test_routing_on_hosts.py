@@ -14,7 +14,7 @@ from tests.settle import settle
 
 def switch_of(local: Local) -> SimulatedSwitch:
     """The switch that all of a cloud's hosts share."""
-    (found,) = {each.driver for each in local.cloud.get(Agent)._posts if each.kind == "switch"}
+    (found,) = local.cloud.get(Agent).drivers("switch")
     assert isinstance(found, SimulatedSwitch)
     return found
 

@@ -26,6 +26,6 @@ def test_nothing_is_left_of_a_creation(local: Local, steps: int) -> None:
 
 def kept(local: Local) -> list[Have]:
     """What the cloud's backend has."""
-    (backend,) = (p.driver for p in local.cloud.get(Agent)._posts if p.kind == "backend")
+    (backend,) = local.cloud.get(Agent).drivers("backend")
     found: list[Have] = backend.inventory()  # type: ignore[attr-defined]
     return found

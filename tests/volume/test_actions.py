@@ -17,7 +17,7 @@ SERVER = "8e7f2e55-8f3c-4d2c-b9c1-1b9b7a1b8a11"
 
 def backend_of(local: Local) -> SimulatedBackend:
     """The cloud's backend, to be told to fail."""
-    (found,) = (p.driver for p in local.cloud.get(Agent)._posts if p.kind == "backend")
+    (found,) = local.cloud.get(Agent).drivers("backend")
     assert isinstance(found, SimulatedBackend)
     return found
 

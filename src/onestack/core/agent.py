@@ -42,6 +42,10 @@ class Agent:
         self._is_known = False
         self._stopped = threading.Event()
 
+    def drivers(self, kind: str) -> list[Driver]:
+        """The drivers that do one kind of work."""
+        return [post.driver for post in self._posts if post.kind == kind]
+
     def serve(self) -> None:
         """Answer the control plane's calls from here on."""
         for post in self._posts:
