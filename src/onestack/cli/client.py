@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from onestack.cli.errors import Failure, NotRunning
 from onestack.cli.folder import Folder
 from onestack.cli.process import Server, api_server
+from onestack.core.inside import credentials
 
 TIMEOUT_S = 10.0
 
@@ -56,24 +57,11 @@ def admin_token(server: Server, folder: Folder) -> str:
 def sign_in(server: Server, folder: Folder, name: str) -> tuple[str, Any]:
     """A token of an account that the bootstrap made, and what the token says."""
     account = folder.credentials()[name]
-    user = {
-        "name": account["username"],
-        "password": account["password"],
-        "domain": {"name": account["user_domain_name"]},
-    }
-    project = {
-        "name": account["project_name"],
-        "domain": {"name": account["project_domain_name"]},
-    }
-    body = {
-        "auth": {
-            "identity": {"methods": ["password"], "password": {"user": user}},
-            "scope": {"project": project},
-        }
-    }
     url = f"{server.url}{urlsplit(account['auth_url']).path}/auth/tokens"
     try:
-        status, headers, answer = exchange("POST", url, body=json.dumps(body).encode())
+        status, headers, answer = exchange(
+            "POST", url, body=json.dumps(credentials(account)).encode()
+        )
     except OSError as error:
         raise Failure(f"{url} does not answer", why=str(error)) from None
     if status != 201:

@@ -26,6 +26,21 @@ class Refused(Exception):
     """The API did not do what it was asked to."""
 
 
+def credentials(account: Mapping[str, str]) -> dict[str, Any]:
+    """What an account asks for a token with, within its project."""
+    user = {
+        "name": account["username"],
+        "password": account["password"],
+        "domain": {"name": account["user_domain_name"]},
+    }
+    project = {
+        "name": account["project_name"],
+        "domain": {"name": account["project_domain_name"]},
+    }
+    identity = {"methods": ["password"], "password": {"user": user}}
+    return {"auth": {"identity": identity, "scope": {"project": project}}}
+
+
 class Inside:
     """Somebody who asks an application; a token makes it somebody in particular."""
 
@@ -34,20 +49,7 @@ class Inside:
 
     async def sign_in(self, account: Mapping[str, str]) -> "Inside":
         """The same client as the user of an account, within the account's project."""
-        user = {
-            "name": account["username"],
-            "password": account["password"],
-            "domain": {"name": account["user_domain_name"]},
-        }
-        project = {
-            "name": account["project_name"],
-            "domain": {"name": account["project_domain_name"]},
-        }
-        auth = {
-            "identity": {"methods": ["password"], "password": {"user": user}},
-            "scope": {"project": project},
-        }
-        answer = await self.ask("POST", "/identity/v3/auth/tokens", {"auth": auth})
+        answer = await self.ask("POST", "/identity/v3/auth/tokens", credentials(account))
         return Inside(self._application, answer.headers["x-subject-token"])
 
     async def get(self, path: str) -> Any:
