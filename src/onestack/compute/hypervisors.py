@@ -185,8 +185,7 @@ def statistics(ctx: Context) -> StatisticsView:
 def show(ctx: Context, hypervisor_id: str, query: ShowQuery) -> HypervisorView:
     """Show a hypervisor."""
     found = _find(ctx, hypervisor_id)
-    wants = query.with_servers is not UNSET and flag(query.with_servers)
-    servers = _servers(ctx.session, [found]) if wants else {}
+    servers = _servers(ctx.session, [found]) if _wants_servers(query) else {}
     return _named(_view(ctx, found, _used(ctx)), found, servers)
 
 
@@ -346,7 +345,7 @@ def _used(ctx: Context) -> dict[str, Use]:
     return {row[0]: Use(*row[1:]) for row in ctx.session.execute(_USE)}
 
 
-def _wants_servers(query: HypervisorQuery) -> bool:
+def _wants_servers(query: HypervisorQuery | ShowQuery) -> bool:
     return query.with_servers is not UNSET and flag(query.with_servers)
 
 

@@ -5,10 +5,10 @@ from typing import Annotated
 import msgspec
 
 from onestack.compute import quotas, rules
-from onestack.compute.quota_sets import FILES, QuotaUpdate, given
+from onestack.compute.quota_sets import QuotaUpdate, QuotaView, given
 from onestack.core.api import Operations
 from onestack.core.context import Context
-from onestack.core.shapes import UNSET, Shape, UnsetType, since, until
+from onestack.core.shapes import since, until
 
 api = Operations("quota classes")
 
@@ -16,24 +16,15 @@ NETWORK = until("2.49")
 GROUPS = since("2.50")
 
 
-class ClassView(Shape):
-    """Limits by resource."""
+class ClassView(QuotaView):
+    """Limits by resource: those of a project, but for when some of them came and went."""
 
-    instances: int
-    cores: int
-    ram: int
-    metadata_items: int
-    key_pairs: int
     server_groups: Annotated[int, GROUPS]
     server_group_members: Annotated[int, GROUPS]
-    injected_files: Annotated[int, FILES]
-    injected_file_content_bytes: Annotated[int, FILES]
-    injected_file_path_bytes: Annotated[int, FILES]
     fixed_ips: Annotated[int, NETWORK]
     floating_ips: Annotated[int, NETWORK]
     security_groups: Annotated[int, NETWORK]
     security_group_rules: Annotated[int, NETWORK]
-    id: str | UnsetType = UNSET
 
 
 @api.get(

@@ -5,6 +5,7 @@ from typing import Any
 from onestack.core.api import Microversions, Page
 from onestack.core.context import Context, Request
 from onestack.core.errors import ApiError, Forbidden, NotAcceptable
+from onestack.core.faults import fault
 from onestack.core.paging import page_query
 from onestack.core.shapes import Shape, Version
 
@@ -12,19 +13,6 @@ ROOT = "/compute"
 VERSIONS = Microversions(
     "compute", Version(2, 1), Version(2, 104), legacy_header="X-OpenStack-Nova-API-Version"
 )
-NAMES = {
-    400: "badRequest",
-    401: "unauthorized",
-    403: "forbidden",
-    404: "itemNotFound",
-    405: "badMethod",
-    409: "conflictingRequest",
-    413: "overLimit",
-    415: "badMediaType",
-    429: "overLimit",
-    501: "notImplemented",
-    503: "serviceUnavailable",
-}
 
 
 class Link(Shape):
@@ -38,10 +26,7 @@ class ComputeStyle:
     """How the compute service's answers look."""
 
     def error(self, error: ApiError, _request: Request) -> dict[str, Any]:
-        body: dict[str, Any] = {"code": error.status, "message": _worded(error)}
-        if error.hint:
-            body["hint"] = error.hint
-        return {NAMES.get(error.status, "computeFault"): body}
+        return fault(error, _worded(error))
 
     def page(self, key: str, page: Page[Any], request: Request) -> dict[str, Any]:
         answer: dict[str, Any] = {key: page.items}

@@ -101,24 +101,12 @@ def give_size(server: ServerRecord, size: dict[str, Any]) -> None:
 
 def take_over(session: Session, server: ServerRecord, record: MigrationRecord) -> None:
     """From here on the migration holds what the server held, which may claim anew."""
-    held = placement.holdings(session, server.id)
-    if held:
-        theirs = Claim(
-            consumer_id=record.uuid, amounts=held, project_id=server.project_id,
-            user_id=server.user_id, type="MIGRATION",
-        )  # fmt: skip
-        placement.replace(session, [Claim(consumer_id=server.id, amounts={}), theirs])
+    _pass_on(session, server, server.id, record.uuid, "MIGRATION")
 
 
 def give_back(session: Session, server: ServerRecord, record: MigrationRecord) -> None:
     """The server holds what the migration held, and nothing else."""
-    held = placement.holdings(session, record.uuid)
-    if held:
-        theirs = Claim(
-            consumer_id=server.id, amounts=held, project_id=server.project_id,
-            user_id=server.user_id, type="INSTANCE",
-        )  # fmt: skip
-        placement.replace(session, [Claim(consumer_id=record.uuid, amounts={}), theirs])
+    _pass_on(session, server, record.uuid, server.id, "INSTANCE")
 
 
 def let_go(session: Session, record: MigrationRecord) -> None:
@@ -129,3 +117,16 @@ def let_go(session: Session, record: MigrationRecord) -> None:
 def _size_of_flavor(flavor: FlavorRecord, specs: dict[str, str]) -> dict[str, Any]:
     known = {"id": flavor.id, "name": flavor.name, "extra_specs": specs}
     return known | {name: getattr(flavor, name) for name in SIZE if name != "extra_specs"}
+
+
+def _pass_on(
+    session: Session, server: ServerRecord, holder: str, heir: str, type_of_heir: str
+) -> None:
+    """What one consumer holds of a server's host, the other holds from here on."""
+    held = placement.holdings(session, holder)
+    if held:
+        theirs = Claim(
+            consumer_id=heir, amounts=held, project_id=server.project_id,
+            user_id=server.user_id, type=type_of_heir,
+        )  # fmt: skip
+        placement.replace(session, [Claim(consumer_id=holder, amounts={}), theirs])
