@@ -4,6 +4,7 @@ import stat
 from pathlib import Path
 
 import pytest
+from cryptography.fernet import InvalidToken
 
 from onestack.core import clock, seal
 from onestack.core.seal import Seal
@@ -23,6 +24,14 @@ def test_what_is_derived_opens_nothing_else() -> None:
     one, other = KEY.derive("one"), KEY.derive("other")
     assert not other.accepts("text", one.sign("text"))
     assert not KEY.accepts("text", one.sign("text"))
+
+
+def test_what_is_closed_is_read_with_its_key_alone() -> None:
+    closed = KEY.close(b"a password")
+    assert "password" not in closed
+    assert KEY.open(closed) == b"a password"
+    with pytest.raises(InvalidToken):
+        KEY.derive("other").open(closed)
 
 
 def test_a_grant_ends() -> None:

@@ -29,6 +29,7 @@ from onestack.core.flow import (
 )  # fmt: skip
 from onestack.core.flow_record import DOORBELL, FlowRecord
 from onestack.core.holding import holding
+from onestack.core.seal import Seal
 from onestack.core.sequence import draw
 
 LEASE_S = 30.0
@@ -77,6 +78,7 @@ class Errand(msgspec.Struct, omit_defaults=True):
     agent: str | None = None
     method: str | None = None
     arguments: dict[str, Any] = {}
+    sealed: str | None = None  # the arguments, where they are secret
     timeout_s: float = 0.0
     child: str | None = None
 
@@ -249,7 +251,7 @@ class Engine:
         else:
             errand = msgspec.convert(row.errand, Errand)
             if errand.child is None:
-                return Work(row, errand)
+                return Work(row, self._unsealed(errand))
             self._child_ended(row, errand)
         return None
 
@@ -284,7 +286,7 @@ class Engine:
                 self._begin_child(session, row, flow, what)
             case Ask() | Compute():
                 errand = _errand(flow, what)
-                stored = msgspec.to_builtins(errand)
+                stored = msgspec.to_builtins(self._stored(errand, what))
                 row.tries = 1  # its first try follows at once, under the same lease
                 row.state = flow.state  # the answer goes to a flow that remembers this
                 _write(session, row, state=row.state, errand=stored, answer=None, tries=row.tries)
@@ -396,6 +398,23 @@ class Engine:
                     _write(session, row, due_at=self._in(row, _backoff_s(row.tries)))
         except LeaseLost:
             return
+
+    def _stored(self, errand: Errand, what: Ask | Compute) -> Errand:
+        """An errand as the row keeps it: what is secret is sealed."""
+        if isinstance(what, Compute) or not what.is_secret:
+            return errand
+        sealed = self._seal.close(msgspec.json.encode(errand.arguments))
+        return msgspec.structs.replace(errand, arguments={}, sealed=sealed)
+
+    def _unsealed(self, errand: Errand) -> Errand:
+        if errand.sealed is None:
+            return errand
+        arguments = msgspec.json.decode(self._seal.open(errand.sealed))
+        return msgspec.structs.replace(errand, arguments=arguments, sealed=None)
+
+    @property
+    def _seal(self) -> Seal:
+        return self._cloud.get(Seal).derive("errands")
 
     def _load(self, session: Session, row: FlowRecord) -> Flow[Any]:
         flow = self.flows[row.kind].load(session, row)

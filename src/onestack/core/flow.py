@@ -72,7 +72,8 @@ class Ask:
     """Have an agent do something; its answer goes to `then`.
 
     A call that fails is repeated, so the method must be idempotent. When that does not help, or the
-    agent refuses, the flow goes on at `otherwise`, or fails.
+    agent refuses, the flow goes on at `otherwise`, or fails. Until then the arguments are in the
+    flow's row; where they are secret, nobody can read them there.
     """
 
     agent: str
@@ -81,6 +82,7 @@ class Ask:
     then: Step
     otherwise: Step | None = None
     timeout_s: float = 60.0
+    is_secret: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
-"""Seals: what this cloud signed, and nobody else could have."""
+"""Seals: what this cloud signed, and nobody else could have; and what nobody else may read."""
 
+import base64
 import hashlib
 import hmac
 import os
@@ -7,6 +8,8 @@ import secrets
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from cryptography.fernet import Fernet
 
 from onestack.core import clock
 
@@ -43,6 +46,18 @@ class Seal:
         if not is_sound or not self.accepts(f"{ends} {text}", signature):
             return False
         return clock.now().timestamp() < int(ends)
+
+    def close(self, text: bytes) -> str:
+        """The text, so that only who has this key can read it."""
+        return self._fernet.encrypt(text).decode()
+
+    def open(self, closed: str) -> bytes:
+        """The text that was closed with this key."""
+        return self._fernet.decrypt(closed.encode())
+
+    @property
+    def _fernet(self) -> Fernet:
+        return Fernet(base64.urlsafe_b64encode(self.key))
 
 
 def of_file(path: Path) -> Seal:

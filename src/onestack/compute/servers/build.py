@@ -34,8 +34,7 @@ class Build(Flow[ServerRecord]):
     host: str | None = None
     is_host_forced: bool = False
     is_admin: bool = False
-    password: str = ""
-    files: dict[str, str] = {}
+    secrets: str = ""  # sealed
     tried: list[str] = []
     last_failure: str = ""
     wiring_since: float = 0.0
@@ -90,11 +89,12 @@ class Build(Flow[ServerRecord]):
     @step(shows="spawning")
     def spawn(self) -> Next:
         server = self.subject
-        secrets = Secrets(self.password, self.files)
+        secrets = Secrets.opened(self.cloud, self.secrets)
         guest = spec_of(self.session, self.cloud, server, is_new=True, secrets=secrets)
         return Ask(
             agent_address(str(server.host), "hypervisor"), Hypervisor.create, {"guest": guest},
             then=self.activate, otherwise=self.clean_up, timeout_s=CREATE_S,
+            is_secret=bool(self.secrets),
         )  # fmt: skip
 
     @step(shows="spawning")

@@ -9,6 +9,8 @@ from sqlalchemy.orm import Session
 from onestack.compute.servers import guest_metadata
 from onestack.compute.servers.networking import NicOfServer
 from onestack.compute.servers.record import BlockDeviceRecord, ServerRecord
+from onestack.core.context import Cloud
+from onestack.core.seal import Seal
 
 
 class Secrets(msgspec.Struct, frozen=True):
@@ -16,6 +18,14 @@ class Secrets(msgspec.Struct, frozen=True):
 
     password: str = ""
     files: dict[str, str] = {}  # by path: the content, base64
+
+    def sealed(self, cloud: Cloud) -> str:
+        """What a flow may remember of them in its row."""
+        return _seal(cloud).close(msgspec.json.encode(self)) if self != Secrets() else ""
+
+    @classmethod
+    def opened(cls, cloud: Cloud, sealed: str) -> "Secrets":
+        return msgspec.json.decode(_seal(cloud).open(sealed), type=cls) if sealed else cls()
 
 
 def files(
@@ -41,6 +51,10 @@ def files(
         plain = "".join(server.user_data.split())
         found["openstack/latest/user_data"] = found["ec2/latest/user-data"] = plain
     return found
+
+
+def _seal(cloud: Cloud) -> Seal:
+    return cloud.get(Seal).derive("secrets of guests")
 
 
 def _json(value: object) -> str:

@@ -22,6 +22,7 @@ from onestack.compute.lenient import flag, whole
 from onestack.compute.rules import is_admin
 from onestack.compute.servers import disks, instance_actions, networking, sources, zones
 from onestack.compute.servers.build import Build
+from onestack.compute.servers.config_drive import Secrets
 from onestack.compute.servers.disks import Disk
 from onestack.compute.servers.record import BlockDeviceRecord, ServerRecord, ServerTagRecord
 from onestack.compute.servers.wanted import NewServer, NewServerBody, NewServerView
@@ -373,13 +374,16 @@ def _add_disks(ctx: Context, order: Order, ids: Sequence[str]) -> None:
 
 def _begin(ctx: Context, order: Order, server: ServerRecord) -> None:
     """Start the server's building."""
+    told = Secrets(
+        order.password if server.has_config_drive else "",
+        {each.path: each.contents for each in order.wanted.personality},
+    )
     Build.start(
         ctx.session, server, is_volume_backed=order.disks[0].destination_type == "volume",
         has_volumes=any(each.destination_type == "volume" for each in order.disks),
         has_ports=bool(order.ports), host=order.where.host,
         is_host_forced=order.where.is_forced, is_admin=is_admin(ctx),
-        password=order.password if server.has_config_drive else "",
-        files={each.path: each.contents for each in order.wanted.personality},
+        secrets=told.sealed(ctx.cloud),
     )  # fmt: skip
 
 

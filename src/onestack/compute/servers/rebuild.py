@@ -79,10 +79,13 @@ def rebuild(ctx: Context, server_id: str, body: RebuildBody) -> ServerView:
     if found.id != server.image_id:
         _check_host(ctx, server, found)
     password = body.admin_password or new_password()
+    told = Secrets(
+        password if server.has_config_drive else "",
+        {each.path: each.contents for each in body.personality},
+    )
     action.begin(
         ctx, server, "rebuild", RebuildServer, was_stopped=server.vm_state == "stopped",
-        password=password if server.has_config_drive else "",
-        files={each.path: each.contents for each in body.personality},
+        secrets=told.sealed(ctx.cloud),
     )  # fmt: skip
     for name, value in changes.items():
         setattr(server, name, value)
@@ -146,8 +149,7 @@ class RebuildServer(Flow[ServerRecord]):
     deadline_s = moving.COPY_S
 
     was_stopped: bool
-    password: str = ""
-    files: dict[str, str] = {}
+    secrets: str = ""  # sealed
 
     @step(shows="rebuilding")
     def destroy(self) -> Next:
@@ -155,9 +157,10 @@ class RebuildServer(Flow[ServerRecord]):
 
     @step(shows="rebuild_spawning")
     def spawn(self) -> Next:
-        secrets = Secrets(self.password, self.files)
+        secrets = Secrets.opened(self.cloud, self.secrets)
         guest = spec_of(self.session, self.cloud, self.subject, is_new=True, secrets=secrets)
-        return action.ask(self.subject, Hypervisor.create, self.spawned, guest=guest)
+        asked = action.ask(self.subject, Hypervisor.create, self.spawned, guest=guest)
+        return replace(asked, is_secret=bool(self.secrets))
 
     @step(shows="rebuild_spawning")
     def spawned(self, guest: Guest) -> Next:
