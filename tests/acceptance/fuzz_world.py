@@ -1,47 +1,37 @@
 """What fuzzing needs beside odd input: an administrator to spare, real ids, and a judge."""
 
+import json
 import random
 import re
 import sys
+import time
+from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
+from urllib.parse import quote, urlsplit
+from uuid import uuid4
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "bench"))
 
-from cloud import Account, Cloud, Document
+from fuzz_resources import ATTRIBUTES, GIVEN, MENDS, WORDS, Step, id_in, kinds_of, steps_for
+
+from cloud import Account, Cloud, Document, Refused
 
 SLOW_S = 5.0
+READY_S = 20.0
+KEPT_MAX = 20
+CHECKED_EVERY = 150
+FILLED_MAX = 5
 LEAKS = re.compile(rb'Traceback \(|sqlalchemy|sqlite3?\b|psycopg|File \\?"/|site-packages', re.I)
 
 # What the cloud needs to stay itself; generated requests learn these ids from its answers.
 PROTECTED_LISTS = ("users", "projects", "domains", "roles", "services", "endpoints", "regions")
 PROTECTED_NAMES = ("admin", "Default")
 MADE_UP = "0" * 32
-
-# Parameters and attributes whose values are ids of a kind that the world has.
-KINDS = {
-    "user_id": "user",
-    "trustor_user_id": "user",
-    "trustee_user_id": "user",
-    "group_id": "group",
-    "project_id": "project",
-    "default_project_id": "project",
-    "tenant_id": "project",
-    "domain_id": "domain",
-    "role_id": "role",
-    "prior_role_id": "role",
-    "implied_role_id": "other_role",
-    "region_id": "region",
-    "parent_region_id": "region",
-    "service_id": "service",
-    "endpoint_id": "endpoint",
-    "endpoint_group_id": "endpoint_group",
-    "policy_id": "policy",
-    "credential_id": "credential",
-    "registered_limit_id": "registered_limit",
-}
 
 
 @dataclass(frozen=True)
@@ -69,21 +59,29 @@ def judge(status: int, body: bytes, elapsed_s: float) -> Verdict:
 
 
 class World:
-    """A throw-away administrator and one resource of each kind, in a domain of their own.
+    """A throw-away administrator and one resource of each kind that a service works with.
 
     Whatever the odd requests do to the administrator, the real one makes a new one.
     """
 
-    def __init__(self, account: Account) -> None:
+    def __init__(self, account: Account, service: str) -> None:
         self._real = Cloud(account)
         self._real.sign_in()
+        self.service = service
+        parts = urlsplit(account.identity_url)
+        self._base = f"{parts.scheme}://{parts.netloc}"
         self.protected: set[str] = set()
-        self.ids: dict[str, str] = {}
+        self.ids: dict[str, str] = {"consumer": str(uuid4()), **GIVEN}
+        self._steps = steps_for(service)
+        self._places: dict[str, str] = {}
         self._made: list[str] = []
+        self._by_requests: deque[str] = deque()
+        self._calls = 0
         self.administrator: Cloud
         self._protect()
         try:
-            self._build()
+            for step in self._steps:
+                self._run(step)
             self.renew()
         except BaseException:
             self.clean()
@@ -107,7 +105,9 @@ class World:
         domain = self._real.token_document["user"]["domain"]
         project = self._real.token_document["project"]
         user = {"name": name, "password": password, "domain_id": domain["id"]}
-        user_id = self._make("/users", "user", user)
+        answer = self._real.identity("POST", "/users", {"user": user}, expected=(201,))
+        user_id = answer.document()["user"]["id"]
+        self._made.append(f"/identity/v3/users/{user_id}")
         self.protected |= {user_id, name}
         roles = self._real.identity("GET", "/roles?name=admin", expected=(200,)).document()
         grant = f"users/{user_id}/roles/{roles['roles'][0]['id']}"
@@ -125,14 +125,42 @@ class World:
         self.administrator = Cloud(account)
         self.administrator.sign_in()
 
-    def fill(self, values: Document, chance: random.Random) -> None:
-        """Put real ids where ids are asked for, in half of the places."""
+    def aim(self, template: str, values: Document, chance: random.Random) -> None:
+        """Put real ids into a path, in three of four places."""
+        for name, kind in kinds_of(self.service, template).items():
+            if name in values and kind in self.ids and chance.random() < 0.75:
+                values[name] = self.ids[kind]
+        for name in values:
+            if name in WORDS and chance.random() < 0.5:
+                values[name] = chance.choice(WORDS[name])
+
+    def fill(self, values: Any, chance: random.Random) -> None:
+        """Put real ids where ids are asked for, and words that mean something, in half of the
+        places."""
+        if isinstance(values, list):
+            for value in values[:FILLED_MAX]:
+                self.fill(value, chance)
+        if not isinstance(values, dict):
+            return
         for name, value in values.items():
-            kind = KINDS.get(name)
+            kind = ATTRIBUTES.get(name)
             if kind in self.ids and chance.random() < 0.5:
                 values[name] = self.ids[kind]
-            elif isinstance(value, dict):
+            elif name in WORDS and chance.random() < 0.5:
+                values[name] = chance.choice(WORDS[name])
+            else:
                 self.fill(value, chance)
+
+    def doom(self, template: str, values: Document) -> None:
+        """Let a path that deletes name something new, that nobody needs."""
+        kinds = kinds_of(self.service, template)
+        if not template.endswith("}") or not kinds:
+            return
+        name, kind = list(kinds.items())[-1]
+        for step in self._steps:
+            if step.kind == kind and step.makes and step.service == self.service:
+                values.update({each: self.ids[of] for each, of in kinds.items() if of in self.ids})
+                values[name] = self._ask(step) or MADE_UP
 
     def spare(self, values: Document, is_deleted: bool) -> None:
         """Take away the ids of what must survive, from a request that may change it."""
@@ -141,12 +169,45 @@ class World:
             if isinstance(value, dict):
                 self.spare(value, is_deleted)
             elif isinstance(value, str) and value in kept:
-                kind = KINDS.get(name, "")
+                kind = ATTRIBUTES.get(name, "")
                 values[name] = MADE_UP if is_deleted else self.ids.get(kind, MADE_UP)
 
     def path(self, template: str) -> str:
         """A route with real ids, and with a made-up one where the world has none."""
-        return re.sub(r"\{(\w+)\}", lambda found: self._id(found[1]), template)
+        kinds = kinds_of(self.service, template)
+        return re.sub(
+            r"\{(\w+)\}", lambda found: self.ids.get(kinds.get(found[1], ""), MADE_UP), template
+        )
+
+    def note(self, path: str, content: bytes) -> None:
+        """Remember what an odd request has made, and remove the oldest of many."""
+        with suppress(ValueError, AttributeError):
+            document = json.loads(content)
+            for value in (document, *document.values()):
+                for each in value if isinstance(value, list) else [value]:
+                    if isinstance(each, dict) and isinstance(each.get("id"), str):
+                        self._by_requests.append(f"{path}/{quote(each['id'])}")
+        while len(self._by_requests) > KEPT_MAX:
+            self._remove(self._by_requests.popleft())
+
+    def keep_up(self) -> None:
+        """Every now and then, make again what odd requests have taken apart."""
+        self._calls += 1
+        if self._calls % CHECKED_EVERY:
+            return
+        if self._real.identity("GET", "/auth/catalog").status == 401:
+            self._real.sign_in()
+        for step in MENDS:
+            if step.service == self.service and step.kind in self.ids:
+                self._ask(step)
+        renewed: set[str] = set()
+        for step in self._steps:
+            if step.service != self.service:
+                continue
+            is_behind = step.kind in renewed and not step.makes
+            if is_behind or (step.makes and not self._is_sound(step)):
+                self._run(step, is_expected=False)
+                renewed.add(step.kind)
 
     def clean(self) -> None:
         """Remove what was made; odd requests may have removed some of it already."""
@@ -154,8 +215,8 @@ class World:
         if "domain" in self.ids:
             disabled = {"domain": {"enabled": False}}
             self._real.identity("PATCH", f"/domains/{self.ids['domain']}", disabled)
-        for path in reversed(self._made):
-            self._real.identity("DELETE", path)
+        for path in (*reversed(self._by_requests), *reversed(self._made)):
+            self._remove(path)
 
     def _protect(self) -> None:
         for noun in PROTECTED_LISTS:
@@ -164,43 +225,47 @@ class World:
         user = self._real.token_document["user"]
         self.protected |= {user["name"], *PROTECTED_NAMES}
 
-    def _id(self, parameter: str) -> str:
-        return self.ids.get(KINDS.get(parameter, ""), MADE_UP)
+    def _run(self, step: Step, *, is_expected: bool = True) -> None:
+        """Carry out a step of building the world, and wait until what it makes is ready."""
+        found = self._ask(step, is_expected=is_expected)
+        if not found:
+            return
+        self.ids[step.kind] = found
+        deadline = time.monotonic() + READY_S
+        while step.until and self._status(step) != step.until and time.monotonic() < deadline:
+            time.sleep(0.05)
 
-    def _build(self) -> None:
-        mark = token_hex(4)
-        domain = self._note("domain", "/domains", "domain", {"name": f"fuzz-{mark}"})
-        name = {"name": f"fuzz-{mark}"}
-        here = {**name, "domain_id": domain}
-        project = self._note("project", "/projects", "project", here)
-        user = self._note("user", "/users", "user", {**here, "password": f"Aa1-{mark}"})
-        self._note("group", "/groups", "group", here)
-        self._note("role", "/roles", "role", name)
-        self._note("other_role", "/roles", "role", {"name": f"fuzz-other-{mark}"})
-        region = self._note("region", "/regions", "region", {"description": "fuzz"})
-        service = self._note("service", "/services", "service", {**name, "type": f"fuzz-{mark}"})
-        where = {"service_id": service, "region_id": region}
-        endpoint = {**where, "interface": "public", "url": "http://example.com"}
-        self._note("endpoint", "/endpoints", "endpoint", endpoint)
-        filtered = {**name, "filters": {"service_id": service}}
-        path = "/OS-EP-FILTER/endpoint_groups"
-        self._note("endpoint_group", path, "endpoint_group", filtered)
-        policy = {"blob": "{}", "type": "application/json"}
-        self._note("policy", "/policies", "policy", policy)
-        credential = {"user_id": user, "project_id": project, "type": "cert", "blob": "x"}
-        self._note("credential", "/credentials", "credential", credential)
-        limit = {"service_id": service, "resource_name": f"fuzz-{mark}", "default_limit": 1}
-        self._note("registered_limit", "/registered_limits", "registered_limits", [limit])
+    def _ask(self, step: Step, *, is_expected: bool = False) -> str:
+        """Send a step's request; the id in its answer, if it has one."""
+        path, body = step.filled(self.ids, token_hex(4))
+        headers = {"Content-Type": step.content_type}
+        if step.version:
+            headers["OpenStack-API-Version"] = step.version
+        answer = self._real.request(step.method, self._base + path, body, headers)
+        if answer.status >= 300:
+            if is_expected:
+                raise Refused(f"{step.method} {path}: {answer.status} {answer.body[:400]!r}")
+            return ""
+        if not step.found_at:
+            return ""
+        found = id_in(answer.document(), step.found_at)
+        if step.makes:
+            self._places[step.kind] = f"{path}/{found}"
+            self._made.append(f"{path}/{found}")
+        return found
 
-    def _note(self, kind: str, path: str, key: str, content: Any) -> str:
-        # A cloud that has no such noun is fuzzed without.
-        if self._real.identity("GET", path).status != 404:
-            self.ids[kind] = self._make(path, key, content)
-        return self.ids.get(kind, "")
+    def _status(self, step: Step) -> str:
+        headers = {"OpenStack-API-Version": step.version} if step.version else {}
+        url = self._base + self._places[step.kind]
+        answer = self._real.request("GET", url, headers=headers)
+        if answer.status != 200:
+            return "gone"
+        return id_in(answer.document(), f"{step.noun}.status") if step.until else ""
 
-    def _make(self, path: str, key: str, content: Any) -> str:
-        answer = self._real.identity("POST", path, {key: content}, expected=(201,))
-        made = answer.document()[key]
-        made_id = str((made[0] if isinstance(made, list) else made)["id"])
-        self._made.append(f"{path}/{made_id}")
-        return made_id
+    def _is_sound(self, step: Step) -> bool:
+        status = self._status(step)
+        return status != "gone" and (not step.until or status in (step.until, "in-use"))
+
+    def _remove(self, path: str) -> None:
+        with suppress(OSError, HTTPException):
+            self._real.request("DELETE", self._base + path)

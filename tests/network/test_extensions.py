@@ -21,3 +21,11 @@ def test_service_providers(local: Local) -> None:
     owner = actors.newcomer(local, "providers")
     (found,) = owner.get("/service-providers")["service_providers"]
     assert found == {"service_type": "L3_ROUTER_NAT", "name": "single_node", "default": True}
+
+
+def test_lists_without_pages_take_a_limit_and_know_no_links(local: Local) -> None:
+    admin = actors.admin(local)
+    for noun in ("extensions", "availability_zones", "service-providers", "agents"):
+        key = noun.replace("-", "_")
+        for query in ("limit=1", "limit=", "limit=-1", "limit=x"):
+            assert admin.get(f"/{noun}?{query}").keys() == {key}

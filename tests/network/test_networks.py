@@ -143,8 +143,13 @@ def test_lists_come_in_pages_both_ways_and_with_chosen_fields(local: Local) -> N
     links = {each["rel"]: each["href"] for each in second["networks_links"]}
     back = owner.get(links["previous"].partition("/network/v2.0")[2])
     assert [each["name"] for each in back["networks"]] == ["p4", "p3"]
+    unnamed = owner.get("/networks?limit=2&sort_key=name&sort_dir=desc&fields=name")
+    (link,) = unnamed["networks_links"]
+    path = link["href"].partition("/network/v2.0")[2]
+    assert [each["name"] for each in owner.get(path)["networks"]] == ["p2", "p1"]
     owner.get("/networks?limit=2&marker=unknown", status=400)
     owner.get("/networks?limit=-1", status=400)
+    owner.get("/networks?name=%FF%FE", status=400)
     owner.get("/networks?sort_key=nothing", status=400)
     owner.get("/networks?nothing=1", status=400)
 

@@ -148,8 +148,6 @@ class Operation:
             return widen(msgspec.convert(given, shape, strict=False), self.query_shape, version)
         except msgspec.ValidationError as error:
             raise BadRequest(f"Invalid input for query parameters: {error}") from None
-        except ValueError as error:
-            raise BadRequest(f"Invalid query string: {error}") from None
 
     def cut(self, value: Any, version: Version) -> Any:
         """An answer of the newest shape, as the client's version knows it."""

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from onestack.core import conditions
 from onestack.core.db import Database
-from onestack.core.errors import Forbidden, Unauthorized
+from onestack.core.errors import BadRequest, Forbidden, Unauthorized
 from onestack.core.policy import Policy, Rule
 from onestack.core.shapes import Version
 from onestack.core.streams import Upload
@@ -145,9 +145,12 @@ class Request:
     def query(self) -> dict[str, list[str]]:
         """The query string's values by name."""
         values: dict[str, list[str]] = {}
-        pairs = parse_qsl(
-            self.query_string, keep_blank_values=True, errors="strict", max_num_fields=200
-        )
+        try:
+            pairs = parse_qsl(
+                self.query_string, keep_blank_values=True, errors="strict", max_num_fields=200
+            )
+        except ValueError as error:
+            raise BadRequest(f"Invalid query string: {error}") from None
         for name, value in pairs:
             values.setdefault(name, []).append(value)
         return values

@@ -105,7 +105,8 @@ def _page(ctx: Context, noun: Noun[V], statement: Select[Any]) -> Page[V]:
     for condition in _conditions(ctx, noun, given):
         statement = statement.where(condition)
     rows = _rows(ctx, noun, statement, given)
-    return Page(_chosen(noun, noun.views(ctx, rows), given.get("fields")))
+    marker = str(rows[-1].id) if rows and _limit(given) is not None else None
+    return Page(_chosen(noun, noun.views(ctx, rows), given.get("fields")), marker)
 
 
 def _rows(

@@ -1,6 +1,5 @@
 """Neutron's envelopes: errors by type, and lists with links."""
 
-from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -24,29 +23,29 @@ class NetworkStyle:
 
     def page(self, key: str, page: Page[Any], request: Request) -> dict[str, Any]:
         body: dict[str, Any] = {key: page.items}
-        given = request.query() if "limit=" in request.query_string else {}
-        limit = int(given.get("limit", ["0"])[-1])
-        if limit and page.items:
-            body[f"{key}_links"] = _links(page, limit, given, request)
+        if page.next_marker is not None:
+            body[f"{key}_links"] = _links(page, request)
         return body
 
 
-def _links(
-    page: Page[Any], limit: int, given: Mapping[str, list[str]], request: Request
-) -> list[dict[str, str]]:
+def _links(page: Page[Any], request: Request) -> list[dict[str, str]]:
     """Where the pages beside a page are; one that is not full is the last in its direction."""
+    given = request.query()
+    limit = int(given["limit"][-1])
     is_reverse = given.get("page_reverse", ["false"])[-1].lower() in TRUE_WORDS
     is_full = len(page.items) >= limit
     rest = {key: values for key, values in given.items() if key not in ("marker", "page_reverse")}
     links = []
     if is_full or is_reverse:
-        links.append(("next", {**rest, "marker": [_id(page.items[-1])]}))
-    if is_full or not is_reverse:
-        before = {**rest, "marker": [_id(page.items[0])], "page_reverse": ["True"]}
+        links.append(("next", {**rest, "marker": [str(page.next_marker)]}))
+    first = _id(page.items[0])
+    if first and (is_full or not is_reverse):
+        before = {**rest, "marker": [first], "page_reverse": ["True"]}
         links.append(("previous", before))
     root = f"{request.base_url}{request.path}"
     return [{"rel": rel, "href": f"{root}?{urlencode(query, doseq=True)}"} for rel, query in links]
 
 
 def _id(item: Any) -> str:
+    """An item's id; nothing where the client wants other fields only."""
     return str(item.get("id", "") if isinstance(item, dict) else item.id)

@@ -8,6 +8,7 @@ from onestack.compute.hypervisor import ConsoleAddress
 from onestack.core import log
 from onestack.core.bus import BusError
 from onestack.core.context import Cloud
+from onestack.core.errors import BadRequest
 from onestack.core.websocket import WebSocket
 
 PATH = "/console/websocket"
@@ -17,7 +18,10 @@ CONNECT_S = 10.0
 
 async def serve(cloud: Cloud, socket: WebSocket) -> None:
     """Connect a browser that brings a token with the console which the token is for, once."""
-    token = socket.request.query().get("token", [""])[-1]
+    try:
+        token = socket.request.query().get("token", [""])[-1]
+    except BadRequest:
+        token = ""
     if not socket.is_from_here or not token:
         await socket.refuse()
         return
