@@ -62,6 +62,7 @@ def test_pages(client: Client, three: list[Any]) -> None:
         ("tags-any=blue,green", ["db"]),
         ("not-tags=blue,red", ["web-2", "web-1"]),
         ("not-tags-any=green,red", ["web-2", "web-1"]),
+        ("tags=&not-tags-any=,", ["db", "web-2", "web-1"]),
         ("locked=true", []),
         ("flavor=42", ["db", "web-2", "web-1"]),
         ("flavor=1", []),

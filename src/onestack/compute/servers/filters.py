@@ -243,10 +243,9 @@ def _tagged(query: ServerQuery, columns: Columns) -> list[ColumnElement[bool]]:
     """Servers that have all of some tags, or any, or not all, or none."""
     found: list[ColumnElement[bool]] = []
     for name in TAGS:
-        text = getattr(query, name)
-        if text is None:
+        each = [_has_tag(columns, tag) for tag in (getattr(query, name) or "").split(",") if tag]
+        if not each:
             continue
-        each = [_has_tag(columns, tag) for tag in text.split(",") if tag]
         joined = or_(*each) if name.endswith("any") else and_(*each)
         found.append(not_(joined) if name.startswith("not") else joined)
     return found
