@@ -4,15 +4,13 @@ import asyncio
 import os
 import signal
 from collections.abc import Mapping
-from hashlib import sha256
 from pathlib import Path
-from socket import gethostname
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
-from onestack import compute, identity, image, network, placement, volume
+from onestack import compute, hosts, identity, image, network, placement, volume
 from onestack.core import (
     agents,
     config,
@@ -23,10 +21,9 @@ from onestack.core import (
     log,
     observe,
     seal,
-    shell,
     upkeep,
 )
-from onestack.core.agent import Agent, Post
+from onestack.core.agent import Agent
 from onestack.core.api import Service
 from onestack.core.bus import Bus, Local, Transport
 from onestack.core.context import Cloud
@@ -60,14 +57,8 @@ OFFERS = (
     identity.Offer("compute", "nova", "/compute/v2.1"),
 )
 ROLES = ("api", "worker", "agent")
-PROGRAMS = ("libvirtd", "qemu-system-x86_64", "qemu-img", "nft", "dnsmasq", "conntrack",
-            "tgtd", "tgtadm")  # fmt: skip
 GUEST_USER = "onestack"
-REAL_MARK = "run/real"
-CONTROL_NUMBERS = 32768  # that a tgtd can have
-METADATA = "metadata"
 POLICY_FILE = "policy.yaml"
-KEYS_FOLDER = "keys"
 
 
 class CloudSettings(msgspec.Struct, frozen=True):
@@ -81,17 +72,6 @@ class CloudSettings(msgspec.Struct, frozen=True):
     stream_threads: Annotated[int, Meta(ge=1, le=1024)] = 16
     otlp_endpoint: str = ""
     internal_url: str = ""  # where hosts reach the control plane; default: where it listens
-
-
-class AgentSettings(msgspec.Struct, frozen=True):
-    """What this host does for the cloud: [agent] in the settings file."""
-
-    host: str = ""  # as the cloud knows it; default: the host's own name
-    drivers: Literal["simulated", "auto", "real"] = "simulated"
-    simulated_hosts: Annotated[int, Meta(ge=1, le=100_000)] = 1
-    tunnel_address: str = "127.0.0.1"
-    physical_networks: list[str] = []  # as name:bridge; default: `public`, which ends at this host
-    control_url: str = ""  # where guests' metadata comes from; default: this process
 
 
 CONTRACTS: tuple[type, ...] = (
@@ -109,7 +89,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "image": image.ImageSettings,
     "network": network.NetworkSettings,
     "compute": compute.ComputeSettings,
-    "agent": AgentSettings,
+    "agent": hosts.AgentSettings,
 }
 
 
@@ -118,7 +98,14 @@ def services() -> dict[str, Service]:
     return {service.name: service for service in SERVICES}
 
 
-def build(data: Path, base_url: str, environ: Mapping[str, str], *, durable: bool = True) -> Cloud:
+def build(
+    data: Path,
+    base_url: str,
+    environ: Mapping[str, str],
+    *,
+    durable: bool = True,
+    passwords: identity.FirstPasswords | None = None,
+) -> Cloud:
     """Wire a cloud whose data lives in a folder: settings, database, keys, first accounts."""
     cloud = Cloud()
     settings = read_settings(cloud, data / "onestack.toml", environ)
@@ -127,11 +114,10 @@ def build(data: Path, base_url: str, environ: Mapping[str, str], *, durable: boo
     cloud.put(database)
     cloud.put(policy(data / POLICY_FILE))
     cloud.put(observe.Services(SERVICES))
-    identity.wire(cloud, data / KEYS_FOLDER, {"ldap": _ldap})
+    identity.wire(cloud, data / hosts.KEYS_FOLDER, {"ldap": _ldap})
     placement.wire(cloud)
-    passwords = identity.FirstPasswords(cloud)
     _flows(cloud, data)
-    cloud.put(seal.of_file(data / KEYS_FOLDER / "cloud"))
+    cloud.put(seal.of_file(data / hosts.KEYS_FOLDER / "cloud"))
     _images(cloud, data / "images", settings.internal_url or base_url)
     cloud.put(drift.Inspections())
     for service in (network, volume, compute):
@@ -142,7 +128,7 @@ def build(data: Path, base_url: str, environ: Mapping[str, str], *, durable: boo
         "hypervisor": compute.host_reported,
     }
     cloud.put(agents.Registry(database, listeners))
-    cloud.put(Agent(cloud.get(Bus), posts(cloud, data, base_url)))
+    cloud.put(Agent(cloud.get(Bus), hosts.posts(cloud.get(hosts.AgentSettings), data, base_url)))
     ensure_schema(database)
     log.info("the database has the newest schema", database=database.engine.dialect.name)
     _bootstrap(cloud, data, base_url, passwords)
@@ -155,7 +141,7 @@ def build_agent(data: Path, environ: Mapping[str, str]) -> Cloud:
     settings = read_settings(cloud, data / "onestack.toml", environ)
     cloud.put(Telemetry(settings.otlp_endpoint))
     cloud.put(Bus(_transport(settings.bus)))
-    cloud.put(Agent(cloud.get(Bus), posts(cloud, data, "")))
+    cloud.put(Agent(cloud.get(Bus), hosts.posts(cloud.get(hosts.AgentSettings), data, "")))
     return cloud
 
 
@@ -196,7 +182,13 @@ def application(cloud: Cloud) -> Application:
 
 
 def serve(
-    data: Path, *, listen: str, port: int, roles: tuple[str, ...] = (), ephemeral: bool = False
+    data: Path,
+    *,
+    listen: str,
+    port: int,
+    roles: tuple[str, ...] = (),
+    ephemeral: bool = False,
+    passwords: identity.FirstPasswords | None = None,
 ) -> None:
     """Answer until told to stop."""
     data.mkdir(parents=True, exist_ok=True)
@@ -206,7 +198,7 @@ def serve(
     if chosen == {"agent"}:
         _serve_agent(build_agent(data, os.environ))
         return
-    cloud = build(data, base_url, os.environ, durable=not ephemeral)
+    cloud = build(data, base_url, os.environ, durable=not ephemeral, passwords=passwords)
     log.configure(cloud.get(CloudSettings).log_level)
     server = http_server(application(cloud), listen, port) if "api" in chosen else None
     factory = server.config.get_loop_factory() if server is not None else None
@@ -231,7 +223,7 @@ def _flows(cloud: Cloud, data: Path) -> None:
     database = cloud.get(Database)
     flows: tuple[type[Flow[Any]], ...] = (
         upkeep.forget_old_events,
-        *identity.flows(cloud.get(identity.IdentitySettings), data / KEYS_FOLDER),
+        *identity.flows(cloud.get(identity.IdentitySettings), data / hosts.KEYS_FOLDER),
         *image.FLOWS,
         *network.FLOWS,
         *volume.FLOWS,
@@ -253,88 +245,6 @@ def _transport(url: str) -> Transport:
     return Rabbit(url)
 
 
-def posts(cloud: Cloud, data: Path, control_url: str) -> list[Post]:
-    """What this host does for the cloud, and the drivers that do it."""
-    settings = cloud.get(AgentSettings)
-    if settings.drivers == "simulated":
-        return _simulated(settings, data)
-    lacking = [program for program in PROGRAMS if shell.find(program) is None]
-    if lacking or os.geteuid() != 0:
-        why = f"this host lacks {', '.join(lacking)}" if lacking else "it needs root"
-        if settings.drivers == "real":
-            raise config.ConfigError(f"[agent] drivers cannot be real: {why}")
-        log.warning("hosts, networks and volumes are simulated", reason=why)
-        return _simulated(settings, data)
-    (data / REAL_MARK).touch()
-    return _real(cloud, data, settings.control_url or control_url)
-
-
-def take_down(data: Path, environ: Mapping[str, str]) -> None:
-    """Take from the host what real drivers made and left running; what they keep stays."""
-    if not (data / REAL_MARK).exists():
-        return
-    cloud = Cloud()
-    read_settings(cloud, data / "onestack.toml", environ)
-    for post in _real(cloud, data, ""):
-        post.driver.take_down()  # type: ignore[attr-defined]
-    (data / REAL_MARK).unlink()
-
-
-def _real(cloud: Cloud, data: Path, control_url: str) -> list[Post]:
-    """Posts with engines of this host behind them."""
-    from onestack.compute.drivers.libvirt import LibvirtHypervisor, LibvirtOptions, Parts
-    from onestack.network.drivers.linux import LinuxOptions, LinuxSwitch, MetadataOptions
-    from onestack.volume.drivers.files import FileBackend, FileOptions
-
-    settings = cloud.get(AgentSettings)
-    host = settings.host or gethostname()
-    mark = sha256(str(data.resolve()).encode()).hexdigest()[:4]
-    given = dict(each.split(":", 1) for each in settings.physical_networks)
-    guest = _guest_folder()
-    parts = Parts(guest / "vmlinuz", guest / "initrd.img")
-    switch = LinuxOptions(
-        host=host, mark=mark, tunnel_address=settings.tunnel_address,
-        physical_networks=given or {"public": f"br-{mark}-public"},
-        gateway_of=frozenset() if given else frozenset({"public"}),
-        metadata=MetadataOptions(f"{control_url}/compute/metadata", _metadata_secret(data)),
-    )  # fmt: skip
-    hypervisor = LibvirtOptions(
-        host=host, mark=mark, address=settings.tunnel_address,
-        probe=parts if parts.kernel.is_file() and parts.initrd.is_file() else None,
-    )  # fmt: skip
-    number = int(mark, 16) % CONTROL_NUMBERS
-    files = FileOptions(portal_address=settings.tunnel_address, control_number=number)
-    drivers: list[tuple[str, Any, object]] = [
-        ("switch", LinuxSwitch(data / "switch", switch), network.Switch),
-        ("backend", FileBackend(data / "volume", files), volume.Backend),
-        ("hypervisor", LibvirtHypervisor(data / "libvirt", hypervisor), compute.Hypervisor),
-    ]
-    return [Post(kind, driver, contract, [host]) for kind, driver, contract in drivers]
-
-
-def _metadata_secret(data: Path) -> str:
-    """What vouches for a guest that asks for its metadata; a joined host was given it."""
-    given = data / KEYS_FOLDER / METADATA
-    if given.exists():
-        return given.read_bytes().hex()
-    return seal.of_file(data / KEYS_FOLDER / "cloud").derive(METADATA).key.hex()
-
-
-def _simulated(settings: AgentSettings, data: Path) -> list[Post]:
-    """Posts that nothing real stands behind."""
-    from onestack.compute.drivers.simulated import SimulatedHypervisor
-    from onestack.network.drivers.simulated import SimulatedSwitch
-    from onestack.volume.drivers.simulated import SimulatedBackend
-
-    first = settings.host or gethostname()
-    hosts = [first] + [f"{first}-{number}" for number in range(2, settings.simulated_hosts + 1)]
-    return [
-        Post("switch", SimulatedSwitch(), network.Switch, hosts),
-        Post("backend", SimulatedBackend(data / "volume.json"), volume.Backend, [first]),
-        *(Post("hypervisor", SimulatedHypervisor(), compute.Hypervisor, [each]) for each in hosts),
-    ]
-
-
 def _images(cloud: Cloud, folder: Path, url: str) -> None:
     """Where images' data is kept."""
     from onestack.image.drivers.files import FileStore
@@ -344,11 +254,6 @@ def _images(cloud: Cloud, folder: Path, url: str) -> None:
     image.serve(cloud.get(Bus), store)
 
 
-def _guest_folder() -> Path:
-    """Where `up` leaves the tiny guest that it builds."""
-    return Path(os.environ.get("ONESTACK_GUEST") or "/var/cache/onestack/guest")
-
-
 def _ldap(options: Mapping[str, Any]) -> Any:
     # Only a cloud that has such a directory loads what reads it.
     from onestack.identity.drivers.ldap import LdapDirectory
@@ -356,9 +261,12 @@ def _ldap(options: Mapping[str, Any]) -> Any:
     return LdapDirectory(options)
 
 
-def _bootstrap(cloud: Cloud, data: Path, base_url: str, passwords: identity.FirstPasswords) -> None:
+def _bootstrap(
+    cloud: Cloud, data: Path, base_url: str, passwords: identity.FirstPasswords | None
+) -> None:
     """Make the first accounts, and leave their passwords where only this user reads them."""
     settings = cloud.get(identity.IdentitySettings)
+    passwords = passwords or identity.FirstPasswords(settings)
     url = settings.public_url or base_url
     path = data / "admin.json"
     with cloud.get(Database).transaction() as session:
@@ -407,7 +315,7 @@ async def _serve(cloud: Cloud, server: Any, roles: frozenset[str], data: Path) -
     """Run this process's roles until it is told to stop."""
     tasks = []
     if server is not None:
-        guest = Guest(_guest_folder() / "disk.qcow2", GUEST_USER)
+        guest = Guest(hosts.guest_folder() / "disk.qcow2", GUEST_USER)
         furnisher = Furnisher(server.config.app, data, guest)
         tasks.append(asyncio.create_task(furnisher.furnish()))
     if "agent" in roles:

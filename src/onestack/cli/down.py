@@ -34,9 +34,9 @@ def _stop(folder: Folder) -> None:
         how = f"killed it after {process.STOP_PATIENCE_S:.0f} s" if killed else "stopped"
         click.echo(f"onestack on {folder.path} (pid {server.pid}): {how}")
     if (folder.run / "real").exists():
-        from onestack import main
+        from onestack import hosts
 
-        main.take_down(folder.path, os.environ)
+        hosts.take_down(folder.path, os.environ)
         click.echo(f"took down what ran on this host for {folder.path}")
     if is_ephemeral:
         folder.remove_if_ephemeral()  # the server did it, unless it was killed

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from uuid import UUID, uuid5
@@ -10,10 +11,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from onestack.core import clock
-from onestack.core.context import Cloud
 from onestack.identity.assignments.record import SYSTEM, AssignmentRecord
 from onestack.identity.catalog.record import EndpointRecord, RegionRecord, ServiceRecord
-from onestack.identity.passwords import Hashing, hash_password
+from onestack.identity.passwords import hash_password
 from onestack.identity.projects.record import DEFAULT_DOMAIN, ProjectRecord
 from onestack.identity.roles.record import ImpliedRoleRecord, RoleRecord
 from onestack.identity.settings import IdentitySettings
@@ -44,17 +44,24 @@ class Account:
 
 
 class FirstPasswords:
-    """Passwords for the first accounts, hashed on threads while the rest of the cloud starts."""
+    """Passwords for the first accounts, which can be hashed while the cloud is still loaded."""
 
-    def __init__(self, cloud: Cloud) -> None:
-        hashing, rounds = cloud.get(Hashing), cloud.get(IdentitySettings).password_hash_rounds
-        self._made = {}
+    def __init__(self, settings: IdentitySettings) -> None:
+        self._rounds = settings.password_hash_rounds
+        self._made: dict[str, tuple[str, Future[str]]] = {}
+
+    def begin(self) -> None:
+        """Make and hash them, each on a thread of its own."""
+        threads = ThreadPoolExecutor(len(FIRST_USERS), "first-passwords")
         for name in FIRST_USERS:
             password = secrets.token_urlsafe(18)
-            self._made[name] = (password, hashing.run(hash_password, password, rounds))
+            self._made[name] = (password, threads.submit(hash_password, password, self._rounds))
+        threads.shutdown(wait=False)
 
     def of(self, name: str) -> tuple[str, str]:
         """The password of one of the first users, and its hash."""
+        if not self._made:
+            self.begin()
         password, hashed = self._made[name]
         return password, hashed.result()
 
