@@ -28,6 +28,9 @@ def test_schemas(local: Local) -> None:
     member = demo.get("/schemas/member")
     assert member["properties"]["status"]["enum"] == ["pending", "accepted", "rejected"]
     assert demo.get("/schemas/members")["properties"]["members"]["items"] == member
+    task = demo.get("/schemas/task")
+    assert "api_image_import" in task["properties"]["type"]["enum"]
+    assert demo.get("/schemas/tasks")["properties"]["tasks"]["items"] == task
     assert local.ask("GET", "/image/v2/schemas/image").status == 401
 
 
@@ -37,7 +40,7 @@ def test_stores(local: Local) -> None:
 
 def test_what_is_not_built_is_not_there(local: Local) -> None:
     demo = actors.demo(local)
-    for path in ("/tasks", "/metadefs/namespaces", "/cache", "/info/import", "/info/usage"):
+    for path in ("/metadefs/namespaces", "/cache", "/info/usage"):
         demo.get(path, status=404)
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from onestack.core.contract import contract
 from onestack.image.drivers.files import FileStore
+from onestack.image.keeper import Keeper
 from onestack.image.store import DataMissing, StoreUpkeep
 
 ONE, TWO = "1" * 32, "2" * 32
@@ -56,7 +57,7 @@ def test_deletion_is_idempotent(store: FileStore) -> None:
     store.put(ONE, iter([b"a"]))
     store.delete(ONE)
     store.delete(ONE)
-    store.delete_all([ONE, TWO])
+    Keeper(store).delete_all([ONE, TWO])
     assert store.names("", 10) == []
 
 
@@ -89,4 +90,4 @@ def test_nobody_else_reads_the_files(store: FileStore, tmp_path: Path) -> None:
 
 
 def test_upkeep_can_be_asked_from_elsewhere() -> None:
-    assert set(contract(StoreUpkeep).methods) == {"names", "delete_all"}
+    assert set(contract(StoreUpkeep).methods) == {"names", "delete_all", "examine"}

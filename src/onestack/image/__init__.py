@@ -1,7 +1,7 @@
 """Image: what servers and volumes are made from, and its data."""
 
 from onestack.core.api import Service
-from onestack.image import discovery, members, schemas, stores, tags, tickets
+from onestack.image import discovery, members, schemas, stores, tags, tasks, tickets
 from onestack.image.facade import (
     Draft,
     Image,
@@ -11,7 +11,17 @@ from onestack.image.facade import (
     has_data,
     rotate,
 )
-from onestack.image.images import create, deactivate, delete, download, read, update, upload
+from onestack.image.images import (
+    create,
+    deactivate,
+    delete,
+    download,
+    importing,
+    read,
+    stage,
+    update,
+    upload,
+)
 from onestack.image.images.record import TOPIC
 from onestack.image.rules import JUDGED_TOO, SHARED
 from onestack.image.settings import ImageSettings
@@ -39,11 +49,14 @@ SERVICE = Service(
         delete.api,
         deactivate.api,
         upload.api,
+        stage.api,
+        importing.api,
         download.api,
         tags.api,
         members.api,
         schemas.api,
         stores.api,
+        tasks.api,
         tickets.api,
     ),
 )

@@ -72,6 +72,27 @@ MEMBER: Document = {
     | {"description": "What the member says", "enum": ["pending", "accepted", "rejected"]},
     "schema": TEXT | {"readOnly": True},
 }
+TASK: Document = {
+    "id": TEXT | {"description": "An identifier for the task", "pattern": IMAGE_ID},
+    "type": TEXT | {"description": "What is done", "enum": ["import", "api_image_import"]},
+    "status": TEXT
+    | {
+        "description": "How far it is",
+        "enum": ["pending", "processing", "success", "failure"],
+    },
+    "input": {"type": ["null", "object"], "description": "What was asked for"},
+    "result": {"type": ["null", "object"], "description": "What came of it"},
+    "owner": TEXT | {"description": "An identifier for the owner of this task"},
+    "message": TEXT | {"description": "What went wrong"},
+    "image_id": TEXT | {"description": "The image that it is done to"},
+    "request_id": TEXT | {"description": "The request that asked for it"},
+    "user_id": TEXT | {"description": "Who asked for it"},
+    "expires_at": {"type": ["null", "string"], "description": "When it will be forgotten"},
+    "created_at": TEXT | {"description": "When it was asked for"},
+    "updated_at": TEXT | {"description": "When it changed last"},
+    "self": TEXT | {"readOnly": True},
+    "schema": TEXT | {"readOnly": True},
+}
 LINKS = [
     {"rel": "self", "href": "{self}"},
     {"rel": "enclosure", "href": "{file}"},
@@ -119,6 +140,22 @@ def members(ctx: Context) -> dict[str, Any]:
     }
 
 
+@api.get("/v2/schemas/task", READ)
+def task(_ctx: Context) -> dict[str, Any]:
+    """Show the schema of a task."""
+    return {"name": "task", "properties": TASK}
+
+
+@api.get("/v2/schemas/tasks", READ)
+def tasks(ctx: Context) -> dict[str, Any]:
+    """Show the schema of a list of tasks."""
+    return _collection("tasks", task(ctx)) | {"links": COLLECTION_LINKS}
+
+
 def _collection(name: str, item: Document) -> Document:
-    links = {"schema": TEXT, "first": TEXT, "next": TEXT} if name == "images" else {"schema": TEXT}
+    links = (
+        {"schema": TEXT, "first": TEXT, "next": TEXT}
+        if name in ("images", "tasks")
+        else {"schema": TEXT}
+    )
     return {"name": name, "properties": {name: {"type": "array", "items": item}, **links}}

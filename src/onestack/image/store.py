@@ -1,10 +1,11 @@
 """The contract of a store: where images' data is kept, each piece of it under a name of its own."""
 
 from collections.abc import Iterable
-from typing import Protocol
+from typing import BinaryIO, Protocol
+
+import msgspec
 
 from onestack.core.errors import NotFound, TooLarge
-from onestack.core.streams import File
 
 UPKEEP_ADDRESS = "agent.image.store"
 
@@ -15,6 +16,15 @@ class DataMissing(NotFound):
 
 class StoreFull(TooLarge):
     message = "Image storage media is full: there is not enough disk space."
+
+
+class Examined(msgspec.Struct, frozen=True):
+    """What data was found to be."""
+
+    size: int
+    checksum: str
+    sha512: str
+    virtual_size: int | None
 
 
 class Store(Protocol):
@@ -28,7 +38,7 @@ class Store(Protocol):
         `DataMissing` says that the data was deleted while it came.
         """
 
-    def open(self, name: str) -> File:
+    def open(self, name: str) -> BinaryIO:
         """The data from its start on."""
 
     def path(self, name: str) -> str | None:
@@ -37,15 +47,21 @@ class Store(Protocol):
     def delete(self, name: str) -> None:
         """Forget the data; what is not there is forgotten already."""
 
+    def names(self, after: str, limit: int) -> list[str]:
+        """The names of what is kept, also of what is only half there, in their order."""
+
 
 class StoreUpkeep(Protocol):
-    """What is asked of a store from elsewhere: to find what nobody needs any more."""
+    """What flows ask of a store, wherever they run."""
 
     def names(self, after: str, limit: int) -> list[str]:
         """The names of what is kept, also of what is only half there, in their order."""
 
     def delete_all(self, names: list[str]) -> None:
         """Forget all of these."""
+
+    def examine(self, name: str, disk_format: str, container_format: str) -> Examined:
+        """Read data that was staged; an error says that it is not what its image says."""
 
 
 class StoreSlot:

@@ -25,7 +25,7 @@ class ImageStyle:
 
     def page(self, key: str, page: Page[Any], request: Request) -> dict[str, Any]:
         answer: dict[str, Any] = {key: page.items, "schema": f"/v2/schemas/{key}"}
-        if key != "images":
+        if key not in ("images", "tasks"):
             return answer
         path = request.path.removeprefix(ROOT)
         first = page_query(request, None)

@@ -11,7 +11,7 @@ from onestack.core.errors import Forbidden
 from onestack.core.seal import Seal
 from onestack.core.shapes import Meta, Shape
 from onestack.core.streams import Download
-from onestack.image.images.record import ImageNotFound, ImageRecord
+from onestack.image.images.record import WITH_DATA, ImageNotFound, ImageRecord
 from onestack.image.images.snapshots import Snapshots
 from onestack.image.images.upload import receive
 from onestack.image.store import StoreSlot
@@ -92,6 +92,6 @@ def upload_url(cloud: Cloud, image_id: str) -> str:
 
 def _with_data(cloud: Cloud, image_id: str) -> ImageRecord:
     record = cloud.get(Snapshots).get(image_id).record
-    if not record.data or record.size is None or record.status == "saving":
+    if not record.data or record.size is None or record.status not in WITH_DATA:
         raise ImageNotFound(image_id=image_id[:64])
     return record

@@ -3,15 +3,20 @@
 import datetime as dt
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from onestack.core import clock, event
-from onestack.core.flow import Ask, Flow, Next, step
+from onestack.core.flow import Ask, Flow, Next, periodic, step
+from onestack.image import tasks
+from onestack.image.images.importing import ImportImage
 from onestack.image.images.record import ImageRecord
-from onestack.image.images.upload import SIGN_OF_LIFE_S
+from onestack.image.images.stage import Staging
+from onestack.image.images.upload import SIGN_OF_LIFE_S, Upload
 from onestack.image.store import UPKEEP_ADDRESS, StoreUpkeep
 
 SILENT_S = 8 * SIGN_OF_LIFE_S
 NAMES_AT_ONCE = 5000
+ARRIVING = (Upload.status, Staging.status)
 
 
 class ClearAway(Flow[None]):
@@ -31,7 +36,7 @@ class ClearAway(Flow[None]):
         self.after = ""  # what the last run remembered is kept
         silent = clock.now() - dt.timedelta(seconds=SILENT_S)
         dead = select(ImageRecord).where(
-            ImageRecord.status == "saving", ImageRecord.upload_seen_at < silent
+            ImageRecord.status.in_(ARRIVING), ImageRecord.upload_seen_at < silent
         )
         for record in self.session.scalars(dead.with_for_update()):
             record.status, record.data, record.upload_seen_at = "queued", None, None
@@ -59,4 +64,10 @@ class ClearAway(Flow[None]):
         return Ask(UPKEEP_ADDRESS, StoreUpkeep.delete_all, {"names": unknown}, then=self.list_names)
 
 
-FLOWS = (ClearAway,)
+@periodic(3600)
+def forget_old_tasks(session: Session) -> None:
+    """Tasks are kept for two days after their end."""
+    tasks.forget(session)
+
+
+FLOWS = (ClearAway, ImportImage, forget_old_tasks)

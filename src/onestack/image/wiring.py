@@ -5,6 +5,7 @@ from onestack.core.context import Cloud
 from onestack.core.db import Database
 from onestack.core.seal import Seal
 from onestack.image.images.snapshots import Snapshots
+from onestack.image.keeper import Keeper
 from onestack.image.store import UPKEEP_ADDRESS, Store, StoreSlot, StoreUpkeep
 from onestack.image.tickets import Gate
 
@@ -16,6 +17,6 @@ def wire(cloud: Cloud, store: Store, url: str, seal: Seal) -> None:
     cloud.put(Snapshots(cloud.get(Database), store.name))
 
 
-def serve(bus: Bus, store: StoreUpkeep) -> None:
-    """Let flows, wherever they run, ask for what the store needs now and then."""
-    bus.serve(UPKEEP_ADDRESS, store, StoreUpkeep)
+def serve(bus: Bus, store: Store) -> None:
+    """Let flows, wherever they run, ask for what is done where the store is."""
+    bus.serve(UPKEEP_ADDRESS, Keeper(store), StoreUpkeep)

@@ -1,6 +1,7 @@
 """Every scenario; a service adds its own here, and gets all of the simulator's tests for it."""
 
 from tests.simulator.scenario import Scenario
+from tests.simulator.scenarios.image import SCENARIOS as IMAGE
 from tests.simulator.scenarios.moves import SCENARIOS as MOVES
 from tests.simulator.scenarios.network import SCENARIOS as NETWORK
 from tests.simulator.scenarios.power import (
@@ -25,6 +26,7 @@ from tests.simulator.scenarios.upkeep import (
     ForgetDecisions,
     ForgetEvents,
     ForgetRevocations,
+    ForgetTasks,
     RotateKeys,
 )  # fmt: skip
 from tests.simulator.scenarios.volume import SCENARIOS as VOLUME
@@ -32,7 +34,8 @@ from tests.simulator.scenarios.volume import SCENARIOS as VOLUME
 SCENARIOS: list[Scenario] = [
     Build(), BuildElsewhere(), Delete(), BuildThenDelete(), DeleteDiskOfBuild(),
     ForgetEvents(), EndMemberships(), ForgetRevocations(), RotateKeys(), ClearStoreAway(),
-    ForgetDecisions(),
+    ForgetDecisions(), ForgetTasks(),
+    *IMAGE,
     ExtendVolumeOfServer(), Pause(), Unpause(), Stop(), ForgetConsoleTokens(),
     MoveRouters(),
     *NETWORK,

@@ -29,7 +29,9 @@ from onestack.identity.upkeep import end_memberships, flows, forget_old_revocati
 from onestack.identity.users.record import UserRecord
 from onestack.image.images.record import ImageRecord
 from onestack.image.store import UPKEEP_ADDRESS
-from onestack.image.upkeep import SILENT_S, ClearAway
+from onestack.image.tasks import KEPT as TASKS_KEPT
+from onestack.image.tasks import ImageTaskRecord
+from onestack.image.upkeep import SILENT_S, ClearAway, forget_old_tasks
 from tests.simulator.scenario import Scenario
 
 HOUR_S = 3600.0
@@ -68,6 +70,22 @@ class ForgetDecisions(Scenario):
 
     def check(self, session: Session, agents: Mapping[str, Any], *, was_interrupted: bool) -> None:
         assert list(session.scalars(select(DecisionRecord.server_id))) == ["new"]
+
+
+class ForgetTasks(Scenario):
+    """Tasks of images are forgotten when their time is over, not before."""
+
+    flows = (forget_old_tasks,)
+    runs = 2
+    records = (ImageTaskRecord,)
+
+    def prepare(self, session: Session) -> None:
+        for name, left_s in LEFT_S.items():
+            then = ago(TASKS_KEPT.total_seconds() - left_s)
+            session.add(image_task(name, "i", status="success", expires_at=then + TASKS_KEPT))
+
+    def check(self, session: Session, agents: Mapping[str, Any], *, was_interrupted: bool) -> None:
+        assert list(session.scalars(select(ImageTaskRecord.id))) == ["new"]
 
 
 class ForgetRevocations(Scenario):
@@ -210,3 +228,12 @@ def image(name: str, **more: Any) -> ImageRecord:
     return ImageRecord(
         id=name, data=name, visibility="private", created_at=now, updated_at=now, **more
     )
+
+
+def image_task(name: str, image_id: str, **more: Any) -> ImageTaskRecord:
+    """A task of an image."""
+    now = clock.now()
+    return ImageTaskRecord(
+        id=name, type="api_image_import", image_id=image_id, owner="p", user_id="u",
+        request_id="req-1", input={}, message="", created_at=now, updated_at=now, **more,
+    )  # fmt: skip

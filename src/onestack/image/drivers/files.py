@@ -67,10 +67,6 @@ class FileStore:
         }
         return nsmallest(limit, found)
 
-    def delete_all(self, names: list[str]) -> None:
-        for name in names:
-            self.delete(name)
-
 
 def _checked(name: str) -> str:
     if NAME.fullmatch(name) is None:

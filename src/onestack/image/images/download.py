@@ -7,6 +7,7 @@ from onestack.core.errors import Forbidden
 from onestack.core.streams import Download
 from onestack.image import rules
 from onestack.image.images import access
+from onestack.image.images.record import WITH_DATA
 from onestack.image.store import StoreSlot
 
 api = Operations("image data")
@@ -26,7 +27,7 @@ def download(ctx: Context, image_id: str) -> Download | None:
     record = access.seen(ctx, image_id).record
     if record.status == "deactivated" and not access.is_admin(ctx):
         raise Deactivated
-    if record.status not in ("active", "deactivated") or not record.data or record.size is None:
+    if record.status not in WITH_DATA or not record.data or record.size is None:
         return None
     headers = ctx.request.headers
     part = conditions.byte_range(headers, record.size)

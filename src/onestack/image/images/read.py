@@ -9,7 +9,6 @@ from onestack.core.api import Operations, Page
 from onestack.core.context import Context
 from onestack.core.errors import BadRequest
 from onestack.core.paging import after, sorted_by
-from onestack.core.shapes import Shape
 from onestack.image import rules
 from onestack.image.images import access, filters
 from onestack.image.images.filters import ImageQuery
@@ -24,12 +23,6 @@ PAGE_DEFAULT, PAGE_MAX = 25, 1000
 
 class BadMarker(BadRequest):
     message = "Marker {marker} could not be found."
-
-
-class TaskList(Shape):
-    """Tasks of an image."""
-
-    tasks: list[dict[str, str]] = []
 
 
 @api.get("/v2/images", rules.rule("get_images", rules.READ), key="images")
@@ -48,13 +41,6 @@ def index(ctx: Context, query: ImageQuery) -> Page[ImageView]:
 def show(ctx: Context, image_id: str) -> ImageView:
     """Show an image."""
     return access.seen(ctx, image_id).shown
-
-
-@api.get("/v2/images/{image_id}/tasks", rules.rule("get_image", rules.READ_SEEN))
-def tasks(ctx: Context, image_id: str) -> TaskList:
-    """List what was done to an image in the background: nothing is, here."""
-    access.seen(ctx, image_id)
-    return TaskList()
 
 
 def _find(ctx: Context, query: ImageQuery, limit: int, session: Session) -> list[str]:

@@ -11,6 +11,7 @@ from onestack.core.db import Record
 from onestack.core.errors import NotFound
 
 TOPIC = "image"
+WITH_DATA = ("active", "deactivated")  # whose data was examined, and is complete
 
 
 class ImageRecord(Record):
@@ -43,6 +44,7 @@ class ImageRecord(Record):
     updated_at: Mapped[dt.datetime]
     data: Mapped[str | None] = mapped_column(unique=True)  # also while it is being uploaded
     upload_seen_at: Mapped[dt.datetime | None]  # when an upload was last known to be under way
+    failed_import: Mapped[str | None]  # the store that the last import failed in, if it did
 
 
 class ImagePropertyRecord(Record):

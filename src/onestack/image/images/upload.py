@@ -1,26 +1,24 @@
 """Upload an image's data: inspected, counted and hashed while it passes by, and kept only whole."""
 
-import hashlib
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import cast
 
 from sqlalchemy import Table, update
+from sqlalchemy.orm import Session
 
 from onestack.core import clock, event, log
 from onestack.core.api import Operations
 from onestack.core.context import Context
 from onestack.core.db import Database
-from onestack.core.errors import BadRequest, Conflict, Gone
-from onestack.core.streams import Upload
+from onestack.core.errors import ApiError, BadRequest, Conflict, Gone
 from onestack.image import rules
 from onestack.image.images import access
 from onestack.image.images.events import payload
+from onestack.image.images.reading import Reading
 from onestack.image.images.record import ImageRecord, touch
-from onestack.image.inspection import Finding, Inspector
 from onestack.image.settings import ImageSettings
-from onestack.image.store import DataMissing, StoreSlot
+from onestack.image.store import DataMissing, Examined, StoreSlot
 
 api = Operations("image data")
 
@@ -56,49 +54,39 @@ class Ticket:
 
     image_id: str
     name: str
-    disk_format: str
-    container_format: str
 
 
-class Reading:
-    """Data on its way into the store."""
+class Arrival:
+    """What becomes of data that comes, and what the image is meanwhile."""
 
-    def __init__(self, database: Database, ticket: Ticket) -> None:
-        self._database, self._ticket = database, ticket
-        self._inspector = Inspector(ticket.disk_format, ticket.container_format)
-        self._seen_at = clock.monotonic()
-        self.checksum = hashlib.md5(usedforsecurity=False)
-        self.hash = hashlib.sha512()
-        self.finding: Finding | None = None
+    status: str
+    refusal: type[ApiError]
 
-    def pieces(self, stream: Upload) -> Iterator[bytes]:
-        """The stream's pieces; it ends in an error when they are not what was declared."""
-        # Two hashes are what an upload costs most, so each has a thread; neither runs far ahead.
-        with ThreadPoolExecutor(1, "checksum") as beside:
-            counted: Future[None] | None = None
-            for piece in stream:
-                self._inspector.feed(piece)
-                if counted is not None:
-                    counted.result()
-                counted = beside.submit(self.checksum.update, piece)
-                self.hash.update(piece)
-                yield piece
-                self._give_sign_of_life()
-        self.finding = self._inspector.finish()
+    def pieces(self, stream: Iterable[bytes]) -> Iterator[bytes]:
+        """The pieces to keep."""
+        yield from stream
 
-    def _give_sign_of_life(self) -> None:
-        now = clock.monotonic()
-        if now - self._seen_at < SIGN_OF_LIFE_S:
-            return
-        self._seen_at = now
-        ticket = self._ticket
-        with self._database.transaction() as session:
-            ours = update(_IMAGES).where(
-                _IMAGES.c.id == ticket.image_id, _IMAGES.c.data == ticket.name
-            )
-            told = session.connection().execute(ours.values(upload_seen_at=clock.now()))
-        if not told.rowcount:
-            raise DeletedMeanwhile(image_id=ticket.image_id)
+    def arrived(self, ctx: Context, record: ImageRecord, size: int) -> None:
+        """Note that all of it came."""
+        raise NotImplementedError
+
+
+class Upload(Arrival):
+    """Data that is good for use as soon as all of it is there."""
+
+    status = "saving"
+    refusal = NotQueued
+
+    def __init__(self, record: ImageRecord) -> None:
+        if record.disk_format is None or record.container_format is None:
+            raise FormatsMissing
+        self._reading = Reading(record.disk_format, record.container_format)
+
+    def pieces(self, stream: Iterable[bytes]) -> Iterator[bytes]:
+        return self._reading.pieces(stream)
+
+    def arrived(self, ctx: Context, record: ImageRecord, _size: int) -> None:
+        activate(ctx.session, record, self._reading.examined())
 
 
 @api.put(
@@ -116,30 +104,39 @@ def upload(ctx: Context, image_id: str) -> None:
     receive(ctx, record)
 
 
-def receive(ctx: Context, record: ImageRecord) -> None:
+def receive(ctx: Context, record: ImageRecord, arrival: Arrival | None = None) -> None:
     """Take the request's body as the data of an image that waits for it."""
-    ticket = _begin(ctx, record)
-    reading = Reading(ctx.cloud.get(Database), ticket)
+    if record.status != "queued":
+        raise (arrival or Upload).refusal(status=record.status)
+    arrival = arrival or Upload(record)
+    ticket = _begin(ctx, record, arrival.status)
     try:
         stream = ctx.request.stream
         stream.limit(ctx.cloud.get(ImageSettings).size_max_bytes)
-        size = ctx.cloud.get(StoreSlot).store.put(ticket.name, reading.pieces(stream))
-        _finish(ctx, ticket, reading, size)
+        pieces = _alive(ctx.cloud.get(Database), ticket, arrival.pieces(stream))
+        size = ctx.cloud.get(StoreSlot).store.put(ticket.name, pieces)
+        _finish(ctx, ticket, arrival, size)
     except BaseException as error:
         ctx.abandon()
-        _take_back(ctx, ticket)
+        _take_back(ctx, ticket, arrival.status)
         if isinstance(error, DataMissing):
             raise DeletedMeanwhile(image_id=ticket.image_id) from None
         raise
 
 
-def _begin(ctx: Context, record: ImageRecord) -> Ticket:
-    if record.status != "queued":
-        raise NotQueued(status=record.status)
-    if record.disk_format is None or record.container_format is None:
-        raise FormatsMissing
-    ticket = Ticket(record.id, clock.new_id(), record.disk_format, record.container_format)
-    record.status, record.data = "saving", ticket.name
+def activate(session: Session, record: ImageRecord, examined: Examined) -> None:
+    """Let an image be used: its data is there, and is what it should be."""
+    record.status, record.size = "active", examined.size
+    record.virtual_size, record.checksum = examined.virtual_size, examined.checksum
+    record.os_hash_algo, record.os_hash_value = HASH, examined.sha512
+    touch(record)
+    for name in ("image.upload", "image.activate"):
+        event.emit(session, name, payload(record), record.owner, record.id)
+
+
+def _begin(ctx: Context, record: ImageRecord, status: str) -> Ticket:
+    ticket = Ticket(record.id, clock.new_id())
+    record.status, record.data = status, ticket.name
     record.upload_seen_at = clock.now()
     touch(record)
     event.emit(ctx.session, "image.prepare", payload(record), record.owner, record.id)
@@ -147,22 +144,34 @@ def _begin(ctx: Context, record: ImageRecord) -> Ticket:
     return ticket
 
 
-def _finish(ctx: Context, ticket: Ticket, reading: Reading, size: int) -> None:
+def _alive(database: Database, ticket: Ticket, pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The pieces; while they come, the image's row says now and then that they do."""
+    seen_at = clock.monotonic()
+    for piece in pieces:
+        yield piece
+        if clock.monotonic() - seen_at >= SIGN_OF_LIFE_S:
+            seen_at = clock.monotonic()
+            _give_sign_of_life(database, ticket)
+
+
+def _give_sign_of_life(database: Database, ticket: Ticket) -> None:
+    with database.transaction() as session:
+        ours = update(_IMAGES).where(_IMAGES.c.id == ticket.image_id, _IMAGES.c.data == ticket.name)
+        told = session.connection().execute(ours.values(upload_seen_at=clock.now()))
+    if not told.rowcount:
+        raise DeletedMeanwhile(image_id=ticket.image_id)
+
+
+def _finish(ctx: Context, ticket: Ticket, arrival: Arrival, size: int) -> None:
     record = ctx.session.get(ImageRecord, ticket.image_id, with_for_update=True)
     if record is None or record.data != ticket.name:
         raise DeletedMeanwhile(image_id=ticket.image_id)
-    record.status, record.size = "active", size
-    record.virtual_size = reading.finding.virtual_size if reading.finding else None
-    record.checksum = reading.checksum.hexdigest()
-    record.os_hash_algo, record.os_hash_value = HASH, reading.hash.hexdigest()
     record.upload_seen_at = None
-    touch(record)
-    for name in ("image.upload", "image.activate"):
-        event.emit(ctx.session, name, payload(record), record.owner, record.id)
+    arrival.arrived(ctx, record, size)
     ctx.release()
 
 
-def _take_back(ctx: Context, ticket: Ticket) -> None:
+def _take_back(ctx: Context, ticket: Ticket, status: str) -> None:
     """Let the image wait for its data again, and keep nothing of what came.
 
     Where this fails too, upkeep does it a while later.
@@ -170,7 +179,7 @@ def _take_back(ctx: Context, ticket: Ticket) -> None:
     try:
         record = ctx.session.get(ImageRecord, ticket.image_id, with_for_update=True)
         is_ours = record is not None and record.data == ticket.name
-        if record is not None and is_ours and record.status == "saving":
+        if record is not None and is_ours and record.status == status:
             record.status, record.data, record.upload_seen_at = "queued", None, None
             touch(record)
             is_ours = False

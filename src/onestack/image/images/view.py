@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import msgspec
 
 from onestack.core.shapes import UNSET, Extras, Shape, UnsetType
-from onestack.image.images.record import ImageRecord
+from onestack.image.images.record import WITH_DATA, ImageRecord
 
 
 class ImageView(Shape):
@@ -43,7 +43,7 @@ def view(
     record: ImageRecord, tags: Iterable[str], properties: Mapping[str, str], store: str
 ) -> ImageView:
     """An image as clients see it; `store` is where its data is, once it has any."""
-    has_data = record.status not in ("queued", "saving")
+    has_data = record.status in WITH_DATA
     return ImageView(
         id=record.id,
         name=record.name,
@@ -67,8 +67,18 @@ def view(
         self=f"/v2/images/{record.id}",
         file=f"/v2/images/{record.id}/file",
         stores=store if has_data else UNSET,
-        properties=dict(properties),
+        properties={**properties, **_imported(record, store)},
     )
+
+
+def _imported(record: ImageRecord, store: str) -> dict[str, str]:
+    """How the last import goes, or went: clients look for it among the properties."""
+    if record.failed_import is None:
+        return {}
+    return {
+        "os_glance_importing_to_stores": store if record.status == "importing" else "",
+        "os_glance_failed_import": record.failed_import,
+    }
 
 
 def flat(shown: ImageView) -> dict[str, Any]:

@@ -11,10 +11,12 @@ def upgrade() -> None:
     """Make the tables."""
     _images()
     _image_tags()
+    _image_tasks()
 
 
 def downgrade() -> None:
     """Drop the tables."""
+    op.drop_table("image_tasks")
     op.drop_table("image_tags")
     op.drop_table("image_properties")
     op.drop_table("image_members")
@@ -44,6 +46,7 @@ def _images() -> None:
         sa.Column("updated_at", sa.DateTime, nullable=False),
         sa.Column("data", sa.Text, nullable=True),
         sa.Column("upload_seen_at", sa.DateTime, nullable=True),
+        sa.Column("failed_import", sa.Text, nullable=True),
         sa.PrimaryKeyConstraint("id", name="pk_images"),
         sa.UniqueConstraint("data", name="uq_images_data"),
     )
@@ -87,3 +90,25 @@ def _image_tags() -> None:
         ),
     )
     op.create_index("ix_image_tags_value", "image_tags", ["value"])
+
+
+def _image_tasks() -> None:
+    op.create_table(
+        "image_tasks",
+        sa.Column("id", sa.Text, nullable=False),
+        sa.Column("type", sa.Text, nullable=False),
+        sa.Column("status", sa.Text, nullable=False),
+        sa.Column("image_id", sa.Text, nullable=False),
+        sa.Column("owner", sa.Text, nullable=True),
+        sa.Column("user_id", sa.Text, nullable=False),
+        sa.Column("request_id", sa.Text, nullable=False),
+        sa.Column("input", sa.JSON, nullable=False),
+        sa.Column("result", sa.JSON, nullable=True),
+        sa.Column("message", sa.Text, nullable=False),
+        sa.Column("created_at", sa.DateTime, nullable=False),
+        sa.Column("updated_at", sa.DateTime, nullable=False),
+        sa.Column("expires_at", sa.DateTime, nullable=True),
+        sa.PrimaryKeyConstraint("id", name="pk_image_tasks"),
+    )
+    op.create_index("ix_image_tasks_expires_at", "image_tasks", ["expires_at"])
+    op.create_index("ix_image_tasks_image_id", "image_tasks", ["image_id"])
