@@ -28,7 +28,7 @@ class AgentSettings(msgspec.Struct, frozen=True):
     """What this host does for the cloud: [agent] in the settings file."""
 
     host: str = ""  # as the cloud knows it; default: the host's own name
-    drivers: Literal["simulated", "auto", "real"] = "simulated"
+    drivers: Literal["simulated", "auto", "real", "none"] = "simulated"
     simulated_hosts: Annotated[int, Meta(ge=1, le=100_000)] = 1
     tunnel_address: str = "127.0.0.1"
     physical_networks: list[str] = []  # as name:bridge; default: `public`, which ends at this host
@@ -37,6 +37,8 @@ class AgentSettings(msgspec.Struct, frozen=True):
 
 def posts(settings: AgentSettings, data: Path, control_url: str) -> list[Post]:
     """What this host does for the cloud, and the drivers that do it."""
+    if settings.drivers == "none":
+        return []
     if settings.drivers == "simulated":
         return _simulated(settings, data)
     why = _obstacle()

@@ -179,9 +179,9 @@ def until(world: World, words: tuple[str, ...], status: str) -> None:
     raise Failed(f"{' '.join(words)}: not {status} after {WAIT_S} s")
 
 
-def again(action: Callable[[], str]) -> str:
+def again(action: Callable[[], str], patience_s: float = 15) -> str:
     """A hot-plugged device needs a moment to appear in the guest."""
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + patience_s
     while True:
         try:
             return action()

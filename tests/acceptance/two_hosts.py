@@ -127,19 +127,24 @@ def guests_on_both(world: Fleet) -> None:
 
 
 def live_migration(world: Fleet) -> None:
-    """A guest moves while another one pings it."""
-    before, target = _host_of(world, "right"), _fixed_address(world, "right")
+    """A guest moves to the other host and back again while another one pings it."""
+    for _ in HOSTS:
+        _move_under_ping(world, "demo")
+
+
+def _move_under_ping(world: Fleet, name: str) -> None:
+    before, target = _host_of(world, name), _fixed_address(world, name)
     script = f"ping -i {INTERVAL_S} -c {PINGS} {target}"
     words = (str(world.onestack), "ssh", "--data", str(world.data), "left", "--", script)
     command = ["nsenter", f"--net=/run/netns/{world.names[world.gateway]}", "--", *words]
     pinging = subprocess.Popen(command, env=world.variables, stdout=subprocess.PIPE, text=True)
     try:
         time.sleep(2)
-        world.admin("server", "migrate", "--live-migration", _id_of(world, "right"), "--wait")
+        world.admin("server", "migrate", "--live-migration", _id_of(world, name), "--wait")
         said, _ = pinging.communicate(timeout=PINGS * INTERVAL_S + 60)
     finally:
         pinging.kill()
-    after = _host_of(world, "right")
+    after = _host_of(world, name)
     expect(after != before, f"it is still on {before}")
     counts = re.search(r"(\d+) packets transmitted, (\d+) packets received", said)
     expect(counts is not None, said)
@@ -201,7 +206,8 @@ def inside(arguments: Namespace) -> int:
                 failed += 1
                 print(f"FAILED  {step.__name__}: {error}", flush=True)
                 if arguments.pause:
-                    input(f"the cloud is in {folder}; press Enter to end it")
+                    print(f"the cloud is in {folder}; press Enter to end it", flush=True)
+                    sys.stdin.readline()
     print(json.dumps({"passed": passed, "failed": failed}))
     return 1 if failed else 0
 
@@ -218,18 +224,22 @@ def main() -> int:
     before = host_state.look()
     with namespaces() as names:
         again = [sys.executable, *sys.argv, "--names", json.dumps(names)]
-        done = subprocess.run(
+        counts = "{}"
+        with subprocess.Popen(
             ["nsenter", f"--net=/run/netns/{names[CONTROL]}", "--", *again], text=True,
-            stdout=subprocess.PIPE, check=False,
-        )  # fmt: skip
-    *shown, counts = done.stdout.strip().splitlines() or ["{}"]
-    print("\n".join(shown))
+            stdout=subprocess.PIPE,
+        ) as steps:  # fmt: skip
+            for line in steps.stdout or ():
+                if line.startswith("{"):
+                    counts = line
+                else:
+                    print(line, end="", flush=True)
     left = host_state.look().left_since(before)
     print(f"{'FAILED' if left else 'passed'}  nothing is left", *left, sep="\n        ")
     known = json.loads(counts)
     print(f"\n{known.get('passed', 0) + (not left)} passed, "
           f"{known.get('failed', 1) + bool(left)} failed")  # fmt: skip
-    return 1 if done.returncode or left else 0
+    return 1 if steps.returncode or left else 0
 
 
 def _ip(*words: str) -> None:

@@ -31,6 +31,17 @@ def test_a_server_moves_while_it_runs(mover: Mover) -> None:
     assert mover.actions(server)[0] == ("live-migration", None)
 
 
+@pytest.mark.parametrize("verb", ["migrate", "os-migrateLive"])
+def test_the_host_that_a_server_left_is_as_good_as_before(another: Clouds, verb: str) -> None:
+    mover = Mover(another(ONESTACK_AGENT_SIMULATED_HOSTS="2"))
+    server = mover.built()
+    left = mover.host(server)
+    mover.order(server, verb, AUTO if verb == "os-migrateLive" else None)
+    if verb == "migrate":
+        mover.do(server, "confirmResize", status=204)
+    assert mover.host(mover.built(name="next")) == left
+
+
 def test_a_migration_is_shown_while_it_is_under_way(mover: Mover) -> None:
     server = mover.built()
     mover.admin.ask("POST", f"/servers/{server['id']}/action", {"os-migrateLive": AUTO})

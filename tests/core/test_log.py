@@ -66,6 +66,21 @@ def test_lines_of_a_level_below_are_not_written() -> None:
     assert [json.loads(line)["message"] for line in stream.getvalue().splitlines()] == ["loud"]
 
 
+def test_only_lines_of_requests_wait_for_each_other(toy: Toy) -> None:
+    stream = io.StringIO()
+    before = log._threshold, log._stream
+    try:
+        log.configure("info", stream)
+        toy.send("GET", "/toy/none")
+        assert not stream.getvalue()
+        log.info("known")  # who started an agent waits for such a line
+        assert [json.loads(line)["message"] for line in stream.getvalue().splitlines()] == [
+            "request", "known",
+        ]  # fmt: skip
+    finally:
+        log._threshold, log._stream = before
+
+
 def test_values_that_are_no_json_are_written_as_text(logged: Logged) -> None:
     log.info("odd", value={1, 2}, error=ValueError("x"), bytes=b"x")
     (line,) = logged()

@@ -10,9 +10,9 @@ from tests.servers.certificates import Certificate
 from tests.servers.install import program
 from tests.servers.process import Folder, Process, answers, free_ports
 
+LOCAL = "127.0.0.1"
 SETTINGS = """\
-listeners.tcp.1 = 127.0.0.1:{port}
-loopback_users.guest = true
+{listeners}
 disk_free_limit.absolute = 1MB
 vm_memory_high_watermark.absolute = 512MB
 raft.wal_max_size_bytes = 8388608
@@ -33,13 +33,15 @@ GREETING = b"AMQP\x00\x00\x09\x01"
 
 
 class RabbitMQ:
-    """A broker of its own on loopback; with a certificate it listens for TLS as well."""
+    """A broker of its own on loopback; with a certificate it listens for TLS as well, and with an
+    address on that one too, where anybody may come from who knows the password."""
 
-    def __init__(self, certificate: Certificate | None = None) -> None:
+    def __init__(self, certificate: Certificate | None = None, address: str = LOCAL) -> None:
         program("rabbitmq-server")
         self.folder = Folder("rabbitmq", "rabbitmq")
         self.port, self.tls_port, self.epmd_port, distribution_port = free_ports(4)
-        settings = SETTINGS.format(port=self.port)
+        self.address = address
+        settings = SETTINGS.format(listeners=self._listeners())
         if certificate is not None:
             settings += self._tls(certificate)
         environ = {
@@ -65,7 +67,7 @@ class RabbitMQ:
 
     @property
     def url(self) -> str:
-        return f"amqp://guest:guest@127.0.0.1:{self.port}/"
+        return f"amqp://guest:guest@{self.address}:{self.port}/"
 
     def tls_url(self, host: str = "localhost") -> str:
         authority = self.folder.path / "authority.pem"
@@ -106,6 +108,13 @@ class RabbitMQ:
         self.stop()
         self.epmd.stop()
         self.folder.remove()
+
+    def _listeners(self) -> str:
+        only_here = "true" if self.address == LOCAL else "false"
+        lines = [f"loopback_users.guest = {only_here}"]
+        for number, address in enumerate(dict.fromkeys((LOCAL, self.address)), 1):
+            lines.append(f"listeners.tcp.{number} = {address}:{self.port}")
+        return "\n".join(lines)
 
     def _tls(self, certificate: Certificate) -> str:
         return TLS_SETTINGS.format(

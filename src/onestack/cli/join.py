@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import socket
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,8 @@ def command(  # noqa: PLR0913, PLR0917 - click gives each option by its name
         "drivers": drivers,
     }
     _settle(folder, _read(ticket), agent)
+    if drivers != "simulated" and os.geteuid() == 0:
+        _provide_guest()
     _start(folder, agent["host"])
 
 
@@ -98,6 +101,15 @@ def _settle(folder: Folder, known: dict[str, Any], agent: dict[str, str]) -> Non
     lines += ["", "[agent]", *(f"{name} = {json.dumps(text)}" for name, text in agent.items())]
     lines += [f"control_url = {json.dumps(known['url'])}"]
     write_private(folder.settings, "\n".join(lines) + "\n")
+
+
+def _provide_guest() -> None:
+    """Whether this host's KVM runs guests is found out with one."""
+    from onestack.cli import guest
+
+    why = guest.provide()
+    if why:
+        click.echo(f"warning: guests run without KVM here: {why}", err=True)
 
 
 def _start(folder: Folder, host: str) -> None:

@@ -72,9 +72,9 @@ class Wish:
 @click.option("--ephemeral", is_flag=True, help="Keep nothing: its folder goes when it stops.")
 @click.option(
     "--drivers",
-    type=click.Choice(["auto", "real", "simulated"]),
-    help="What runs servers, networks and volumes.  [default: as the settings say, else auto; for "
-    "an ephemeral cloud, simulated]",
+    type=click.Choice(["auto", "real", "simulated", "none"]),
+    help="What runs servers, networks and volumes here; `none` leaves that to hosts that join.  "
+    "[default: as the settings say, else auto; for an ephemeral cloud, simulated]",
 )
 @output_option
 def command(  # noqa: PLR0913, PLR0917 - click gives each option by its name
@@ -162,12 +162,10 @@ def _choose_drivers(folder: Folder, wish: Wish, progress: Progress) -> None:
     if chosen == "simulated" or os.geteuid() != 0:
         return
     from onestack.cli import guest
-    from onestack.core import shell
 
-    try:
-        os.environ["ONESTACK_GUEST"] = str(guest.build().folder)
-    except (shell.CommandFailed, OSError, LookupError, StopIteration) as error:
-        progress.say(f"warning: the image `tiny` will be empty: {error}")
+    why = guest.provide()
+    if why:
+        progress.say(f"warning: the image `tiny` will be empty: {why}")
 
 
 def _settled(folder: Folder) -> str:

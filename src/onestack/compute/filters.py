@@ -84,7 +84,7 @@ class RequestedHost:
         name = option.host.name
         if spec.host is not None and name != spec.host:
             return f"{spec.host} was asked for"
-        return "the server has failed there already" if name in spec.avoid else None
+        return "the server is to leave it, or has failed there" if name in spec.avoid else None
 
 
 class ComputeCapabilitiesFilter:

@@ -208,18 +208,16 @@ class Hosts:
             self._load_read_at = now
         return self._now
 
-    def note_failures(self, avoid: Iterable[str]) -> None:
-        """A host that is to be avoided has failed; that is forgotten after a while."""
+    def note_failure(self, host: str) -> None:
+        """A server could not be built on a host; that is forgotten after a while."""
         now = clock.monotonic()
-        for name in avoid:
-            self._failed_at[name].append(now)
-        if self._failed_at:
-            for name, moments in list(self._failed_at.items()):
-                kept = [each for each in moments if now - each < FAILURES_KEPT_S]
-                if kept:
-                    self._failed_at[name] = kept
-                else:
-                    del self._failed_at[name]
+        self._failed_at[host].append(now)
+        for name, moments in list(self._failed_at.items()):
+            kept = [each for each in moments if now - each < FAILURES_KEPT_S]
+            if kept:
+                self._failed_at[name] = kept
+            else:
+                del self._failed_at[name]
 
 
 def rules_of(settings: ComputeSettings) -> Rules:

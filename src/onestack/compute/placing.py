@@ -111,7 +111,6 @@ def place(session: Session, cloud: Cloud, specs: Sequence[RequestSpec]) -> list[
     none. What a server held before is let go, unless it is another consumer's by now."""
     hosts = cloud.get(Hosts)
     with trace.span("scheduler", "place"):
-        hosts.note_failures(specs[0].avoid)
         found = {each.option.host.name: each for each in hosts.candidates(session, specs[0])}
         rules = _rules(hosts.rules, specs)
         placed: list[Placed] = []

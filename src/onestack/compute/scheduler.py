@@ -66,7 +66,7 @@ class RequestSpec:
     zone: str | None = None
     host: str | None = None
     is_forced: bool = False  # the host was named by who may name one: nothing else is asked
-    avoid: frozenset[str] = NOTHING  # hosts on which it has failed already
+    avoid: frozenset[str] = NOTHING  # hosts that it leaves, or has failed on
     same_host: frozenset[str] | None = None
     different_host: frozenset[str] = NOTHING
     group: Group | None = None

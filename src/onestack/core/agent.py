@@ -73,7 +73,9 @@ class Agent:
         self._stopped.set()
 
     async def run(self) -> None:
-        """Serve and report until cancelled."""
+        """Serve and report until cancelled; without a post there is nothing to do."""
+        if not self._posts:
+            return
         await asyncio.to_thread(self.serve)
         try:
             while True:

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import sys
+import threading
 import traceback
 from typing import IO, TYPE_CHECKING, Any
 
@@ -13,13 +14,14 @@ from onestack.core import clock, trace
 if TYPE_CHECKING:
     from onestack.core.context import Request
 
-WAITING_MAX = 200  # lines that are kept back to be written together
+WAITING_MAX = 200  # lines about requests that are kept back to be written together
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 _threshold = LEVELS["info"]
 _stream: IO[str] = sys.stderr
 _waiting: list[bytes] = []
+_turn = threading.Lock()
 
 
 def configure(level: str, stream: IO[str] | None = None) -> None:
@@ -34,8 +36,12 @@ def configure(level: str, stream: IO[str] | None = None) -> None:
 
 def write(level: str, message: str, **fields: Any) -> None:
     """One line, when its level is high enough."""
-    if LEVELS[level] < _threshold:
-        return
+    if LEVELS[level] >= _threshold:
+        _keep(level, message, fields)
+        flush()
+
+
+def _keep(level: str, message: str, fields: dict[str, Any]) -> None:
     line: dict[str, Any] = {"time": clock.now().isoformat(), "level": level, "message": message}
     request_id = fields.pop("request_id", None) or trace.current_id()
     if request_id:
@@ -47,18 +53,16 @@ def write(level: str, message: str, **fields: Any) -> None:
         # What cannot be said as JSON is no reason to fail whoever says it.
         said = {"level": level, "message": ascii(message), "unwritable": type(problem).__name__}
         _waiting.append(_encode({**said, "text": ascii(fields)[:2000]}))
-    if level != "info" or len(_waiting) >= WAITING_MAX:
-        flush()
 
 
 def flush() -> None:
     """Write the lines that wait."""
-    lines = _waiting.copy()
-    del _waiting[: len(lines)]
-    if not lines:
-        return
     # A log that cannot be written (a full disk, a reader that went away) stops no request.
-    with contextlib.suppress(OSError, ValueError):
+    with _turn, contextlib.suppress(OSError, ValueError):
+        lines = _waiting.copy()
+        del _waiting[: len(lines)]
+        if not lines:
+            return
         _stream.write((b"\n".join(lines) + b"\n").decode())
         _stream.flush()
 
@@ -97,11 +101,13 @@ def access(
     if _threshold > LEVELS["info"]:
         return
     more = {} if global_id is None else {"global_request_id": global_id}
-    write(
-        "info", "request", request_id=request_id, method=request.method[:16],
-        path=request.path[:500], status=status, ms=round(elapsed_s * 1000, 3),
-        client=request.client, **more,
-    )  # fmt: skip
+    fields = {
+        "request_id": request_id, "method": request.method[:16], "path": request.path[:500],
+        "status": status, "ms": round(elapsed_s * 1000, 3), "client": request.client, **more,
+    }  # fmt: skip
+    _keep("info", "request", fields)
+    if len(_waiting) >= WAITING_MAX:
+        flush()
 
 
 class _Bridge(logging.Handler):

@@ -1,6 +1,7 @@
 """Build the tiny guest from Debian's packages; what was built from the same parts is kept."""
 
 import hashlib
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from onestack.cli.guest import archive
 from onestack.cli.guest.tree import FILES, USER, disk_tree, initrd_tree
 from onestack.core import clock, shell
 
-__all__ = ("CACHE", "PACKAGES", "USER", "GuestImage", "build")
+__all__ = ("CACHE", "PACKAGES", "USER", "GuestImage", "build", "provide")
 
 CACHE = Path("/var/cache/onestack")
 # What must be installed; the kernel is only fetched, never installed.
@@ -60,6 +61,15 @@ def build(cache: Path = CACHE) -> GuestImage:
         finally:
             shutil.rmtree(work, ignore_errors=True)
     return GuestImage(folder)
+
+
+def provide() -> str:
+    """Have the guest, and tell the server that is started next where; else why there is none."""
+    try:
+        os.environ["ONESTACK_GUEST"] = str(build().folder)
+    except (shell.CommandFailed, OSError, LookupError, StopIteration) as error:
+        return str(error) or type(error).__name__
+    return ""
 
 
 def _build(work: Path, package: Path) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 from onestack import placement, volume
 from onestack.compute import placing
+from onestack.compute.hosts import Hosts
 from onestack.compute.hypervisor import Guest, Hypervisor
 from onestack.compute.servers import faults, instance_actions, networking
 from onestack.compute.servers.config_drive import Secrets
@@ -114,6 +115,7 @@ class Build(Flow[ServerRecord]):
         """The host could not; what it left goes, and perhaps another one can."""
         server = self.subject
         self.tried = [*self.tried, str(server.host)]
+        self.cloud.get(Hosts).note_failure(str(server.host))
         self.last_failure = failure.text
         return Ask(
             agent_address(str(server.host), "hypervisor"), Hypervisor.destroy,
