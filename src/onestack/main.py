@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Mapping
 from pathlib import Path
+from socket import gethostname
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -303,10 +304,11 @@ def _serve_agent(cloud: Cloud) -> None:
         reporting = asyncio.create_task(cloud.get(Agent).run())
         await _until_told_to_stop()
         reporting.cancel()
+        # Ends a report that waits for a control plane that is down.
+        await asyncio.to_thread(cloud.get(Bus).close)
         await asyncio.gather(reporting, return_exceptions=True)
 
     asyncio.run(run())
-    cloud.get(Bus).close()
     cloud.get(Telemetry).close()
     log.flush()
 
@@ -321,7 +323,9 @@ async def _serve(cloud: Cloud, server: Any, roles: frozenset[str], data: Path) -
     if "agent" in roles:
         tasks.append(asyncio.create_task(cloud.get(Agent).run()))
     if "worker" in roles:
-        tasks.append(asyncio.create_task(Worker(cloud.get(Engine)).serve()))
+        # Only one process at a time has these roles on this folder.
+        name = f"{gethostname()} {data.resolve()} {' '.join(sorted(roles))}"
+        tasks.append(asyncio.create_task(Worker(cloud.get(Engine), name).serve()))
         tasks.append(asyncio.create_task(event.serve(cloud.get(event.Publisher))))
         tasks.append(asyncio.create_task(asyncio.to_thread(_answer_rings, cloud)))
     with doorbell.carried(cloud.get(Database), cloud.get(Bus), DOORBELLS):

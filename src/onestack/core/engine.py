@@ -34,6 +34,7 @@ from onestack.core.sequence import draw
 
 LEASE_S = 30.0
 STEPS_MAX = 100_000
+HASTY_TRIES = 2
 BACKOFF_S = 1.0
 BACKOFF_MAX_S = 300.0
 SPREAD_S = 60.0
@@ -121,6 +122,7 @@ class Engine:
         cloud: Cloud | None = None,
     ) -> None:
         self.database, self.agents, self.lease_s = database, agents, lease_s
+        self.holder = ""  # which worker it is, of all that ever run
         self._cloud = cloud or Cloud()
         self.flows: dict[str, type[Flow[Any]]] = {}
         for each in flows:
@@ -131,6 +133,14 @@ class Engine:
     def ring(self) -> None:
         """Say that a flow may be due, from any thread."""
         self.bell.ring()
+
+    def take_back(self) -> None:
+        """Let go of what an earlier run of this worker held when it died: nobody else has that
+        name, so nobody is at it. What was under way at several deaths may be why, and waits."""
+        now, ours = clock.now(), FlowRecord.holder == self.holder
+        held = (ours, FlowRecord.tries.between(1, HASTY_TRIES), FlowRecord.due_at > now)
+        with self.database.transaction() as session:
+            session.execute(update(FlowRecord).where(*held).values(due_at=now))
 
     def prepare(self) -> None:
         """Start the periodic flows that nobody has started yet."""
@@ -181,7 +191,10 @@ class Engine:
             row.fence = draw(connection, DOORBELL)
             row.tries += 1
             row.due_at = now + dt.timedelta(seconds=self.lease_s)
-            lease = {"tries": row.tries, "due_at": row.due_at, "fence": row.fence}
+            lease = {
+                "tries": row.tries, "due_at": row.due_at, "fence": row.fence,
+                "holder": self.holder,
+            }  # fmt: skip
             connection.execute(_LEASE, {"taken": row.id, **lease})
         return row
 

@@ -300,7 +300,7 @@ def begin(  # noqa: PLR0913, PLR0917 - what a flow may begin with
     row = FlowRecord(
         id=clock.new_id(), kind=kind.kind, event=kind.event, subject=key, preempts=kind.preempts,
         parent_id=parent.id if parent else None, step=kind.steps[0], state=flow.state,
-        errand=None, answer=None, failure=None, preempted=[], fence=0, tries=0,
+        errand=None, answer=None, failure=None, preempted=[], fence=0, holder="", tries=0,
         due_at=now + dt.timedelta(seconds=delay_s), deadline=min(ends, default=None),
         started_at=now, request_id=trace.current_id() or f"req-{clock.new_id()}",
     )  # fmt: skip

@@ -33,7 +33,8 @@ class FlowRecord(Record):
     """A flow on its way: the step that comes next, and what it needs to know.
 
     A lease is `fence`, a number that no other lease has; `due_at` is then when it ends. Whoever
-    comes later draws a new number, and what the old one writes no longer finds its row.
+    comes later draws a new number, and what the old one writes no longer finds its row. `holder`
+    is the worker that had the last lease: one that starts again need not wait for its own to end.
     """
 
     __tablename__ = "flows"
@@ -53,6 +54,7 @@ class FlowRecord(Record):
     preempted: Mapped[list[Any]]
     due_at: Mapped[dt.datetime | None] = mapped_column(index=True)  # None: a child will wake it
     fence: Mapped[int]
+    holder: Mapped[str] = mapped_column(default="")
     tries: Mapped[int]
     deadline: Mapped[dt.datetime | None]
     started_at: Mapped[dt.datetime]

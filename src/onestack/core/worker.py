@@ -14,10 +14,14 @@ RENEWALS_PER_LEASE = 3
 
 
 class Worker:
-    """Steps run on the event loop, one at a time; errands, which wait, in a pool of threads."""
+    """Steps run on the event loop, one at a time; errands, which wait, in a pool of threads.
 
-    def __init__(self, engine: Engine, errands_max: int = ERRANDS_MAX) -> None:
+    Its name, when it has one, is nobody else's at the same time.
+    """
+
+    def __init__(self, engine: Engine, name: str = "", errands_max: int = ERRANDS_MAX) -> None:
         self.engine = engine
+        engine.holder = name
         self._errands_max = errands_max
         self._pool = ThreadPoolExecutor(errands_max, thread_name_prefix="errand")
         self._out: dict[asyncio.Future[Outcome], Work] = {}
@@ -29,6 +33,8 @@ class Worker:
         with doorbell.hearing(engine.database, DOORBELL, engine.ring):
             renewing = asyncio.create_task(self._renew())
             try:
+                if engine.holder:
+                    engine.take_back()
                 engine.prepare()
                 while True:
                     await engine.bell.wait(await self._turn())

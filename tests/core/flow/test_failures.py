@@ -186,6 +186,37 @@ def test_a_step_that_outlived_its_lease_writes_nothing(
     assert machine(database).task_state == "walking"
 
 
+def test_a_worker_that_starts_again_takes_back_what_it_held(
+    database: Database, time: clock.Simulated
+) -> None:
+    dead, other, again = (Engine(database, Agents(), [Walk]) for _ in range(3))
+    dead.holder = again.holder = "one"
+    other.holder = "two"
+    start(database, Walk, pace=1)
+    row = dead.take()
+    assert row is not None
+    other.take_back()
+    assert not other.run_one()
+    again.take_back()
+    assert again.run_one()
+    assert dead.advance(row) is None
+    assert [each.step for each in rows(database)] == ["second"]
+
+
+def test_what_its_worker_died_of_several_times_waits_for_the_end_of_its_lease(
+    database: Database, time: clock.Simulated
+) -> None:
+    engine = Engine(database, Agents(), [Walk])
+    engine.holder = "one"
+    start(database, Walk, pace=1)
+    for _ in range(3):
+        assert engine.take() is not None
+        engine.take_back()
+    assert engine.take() is None
+    time.advance(engine.lease_s)
+    assert engine.take() is not None
+
+
 def test_a_lease_is_renewed_while_an_agent_works(database: Database, time: clock.Simulated) -> None:
     first, second = (Engine(database, Agents(lambda **_: 5), [Answering]) for _ in range(2))
     start(database, Answering)

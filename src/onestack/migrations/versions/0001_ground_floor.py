@@ -62,6 +62,7 @@ def _event_subscribers() -> None:
         sa.Column("preempted", sa.JSON, nullable=False),
         sa.Column("due_at", sa.DateTime, nullable=True),
         sa.Column("fence", sa.Integer, nullable=False),
+        sa.Column("holder", sa.Text, nullable=False),
         sa.Column("tries", sa.Integer, nullable=False),
         sa.Column("deadline", sa.DateTime, nullable=True),
         sa.Column("started_at", sa.DateTime, nullable=False),
