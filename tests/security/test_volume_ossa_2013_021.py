@@ -3,13 +3,11 @@
 from pathlib import Path
 
 from onestack.volume.drivers.files import FileBackend, FileOptions
-from tests.servers.process import free_ports
 from tests.volume.iscsi.initiator import HOST, Initiator, is_read, reading
 
 
 def test_a_new_volume_is_zeros(tmp_path: Path) -> None:
-    options = FileOptions(control_number=free_ports(1)[0] % 30000)
-    backend = FileBackend(tmp_path, options)
+    backend = FileBackend(tmp_path, FileOptions())
     try:
         for number in range(3):
             backend.create("v", 1)

@@ -46,7 +46,7 @@ def test_names_of_users_stay_text(name: str) -> None:
         GUEST, display_name=name, project_id=name, user_id=name, kernel=None
     )
     found = described(hostile)
-    shown = found.find("./metadata/*/{https://onestack.cloud/guest/1}name")
+    shown = found.find("./metadata/*/{urn:onestack:guest:1}name")
     assert shown is not None
     assert shown.text == "".join(each for each in name if each.isprintable())
     assert len(found.findall("./devices")) == 1

@@ -13,20 +13,14 @@ from onestack.core import shell
 from onestack.core.download import Source
 from onestack.volume.backend import Connection, Have
 from onestack.volume.drivers.files import FileBackend, FileOptions, NotFitting, NotHere
-from tests.servers.process import free_ports
 from tests.volume.iscsi.initiator import HOST, OTHER, Initiator, is_read, reading
 
 MB = 1 << 20
 
 
 @pytest.fixture
-def options() -> FileOptions:
-    return FileOptions(control_number=free_ports(1)[0] % 30000)  # as good as any number
-
-
-@pytest.fixture
-def backend(tmp_path: Path, options: FileOptions) -> Iterator[FileBackend]:
-    made = FileBackend(tmp_path / "volume", options)
+def backend(tmp_path: Path) -> Iterator[FileBackend]:
+    made = FileBackend(tmp_path / "volume", FileOptions())
     yield made
     made.take_down()
 
@@ -103,16 +97,27 @@ def test_it_says_that_it_extends_nothing_in_use(backend: FileBackend) -> None:
     assert pool.capabilities["online_extend_support"] is False
 
 
-def test_tgtd_goes_on_without_us_and_comes_back_after_a_crash(
-    tmp_path: Path, options: FileOptions
-) -> None:
+def test_two_clouds_of_a_host_do_not_meet(tmp_path: Path, backend: FileBackend) -> None:
+    other = FileBackend(tmp_path / "other", FileOptions())
+    try:
+        for each, pattern in ((backend, 1), (other, 2)):
+            each.create("v", 1)
+            Initiator(each.export("v", "a", HOST)).run(f"write -P {pattern} 0 1M")
+        assert is_read(Initiator(backend.export("v", "a", HOST)).run(reading(1)))
+        other.unexport("v", "a")
+        assert not Initiator(backend.export("v", "a", HOST)).is_refused()
+    finally:
+        other.take_down()
+
+
+def test_tgtd_goes_on_without_us_and_comes_back_after_a_crash(tmp_path: Path) -> None:
     folder = tmp_path / "volume"
-    first = FileBackend(folder, options)
+    first = FileBackend(folder, FileOptions())
     first.create("v", 1)
     connection = first.export("v", "a", HOST)
     Initiator(connection).run("write -P 3 0 1M")
     daemon = json.loads((folder / "tgtd.json").read_text())
-    second = FileBackend(folder, options)
+    second = FileBackend(folder, FileOptions())
     try:
         assert second.export("v", "a", HOST) == connection
         assert json.loads((folder / "tgtd.json").read_text()) == daemon

@@ -11,6 +11,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from hashlib import sha256
 from pathlib import Path
 
 import msgspec
@@ -239,8 +240,12 @@ class TargetDaemon:
 
     @property
     def _socket(self) -> Path:
-        """In the folder of run files: a path in the data folder may be too long for a socket."""
-        return Path(f"/run/onestack-tgtd.{self._portal.control_number}")
+        """In the folder of run files: a path in the data folder may be too long for a socket.
+
+        Named after the folder, so that no other cloud's tgtd of this host has the same.
+        """
+        mark = sha256(str(self._folder.resolve()).encode()).hexdigest()[:16]
+        return Path(f"/run/onestack-tgtd-{mark}.{self._portal.control_number}")
 
     @property
     def _daemon_file(self) -> Path:

@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element, SubElement, register_namespace, tostr
 from onestack.compute.drivers.libvirt.layout import inside, inside_socket
 from onestack.compute.hypervisor import Disk, GuestSpec, Nic
 
-NAMESPACE = "https://onestack.cloud/guest/1"
+NAMESPACE = "urn:onestack:guest:1"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,80}")
 DEVICE = re.compile(r"(vd|sd|hd|xvd)[a-z]{1,2}")
 TAP = re.compile(r"[A-Za-z0-9_.-]{1,15}")
