@@ -8,7 +8,7 @@ from onestack import main  # noqa: F401 - the errors of every service
 from onestack.core import errors
 from onestack.core.context import Request
 from onestack.core.errors import ApiError, Forbidden, NotFound
-from onestack.core.http import failure
+from onestack.core.exchange import failure
 from onestack.core.observe import PlainStyle
 from tests.core.toy_service import SERVICE
 

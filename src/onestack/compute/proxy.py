@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from onestack.core.api import Operation, Service
 from onestack.core.context import Context, Request
 from onestack.core.errors import ApiError, BadRequest, Conflict, Forbidden, NotFound
-from onestack.core.http import run
+from onestack.core.exchange import run
 from onestack.core.routes import Routes
 from onestack.core.shapes import Window
 

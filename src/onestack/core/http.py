@@ -1,7 +1,6 @@
 """HTTP: finds the operation of a request, runs it under the limits, and writes its answer."""
 
 import asyncio
-import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -12,40 +11,27 @@ from urllib.parse import unquote
 from uuid import UUID
 
 import msgspec
-from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from onestack.core import log, metrics, trace
 from onestack.core.answers import Answers
-from onestack.core.api import BINARY, Actions, Operation, Service
-from onestack.core.api import JSON as JSON_TYPE
-from onestack.core.context import (
-    AccessRule,
-    AuthenticatorSlot,
-    Caller,
-    Cloud,
-    Context,
-    Request,
-)
+from onestack.core.api import Actions, Operation, Service
+from onestack.core.context import Cloud, Context, Request
 from onestack.core.errors import (
     ApiError,
     BadRequest,
-    Conflict,
-    Forbidden,
     HeadersTooLarge,
     InternalError,
     MethodNotAllowed,
-    NotAcceptable,
     NotFound,
     RequestTimeout,
     TooLarge,
     Unauthorized,
     Unavailable,
-    UnsupportedMediaType,
     UriTooLong,
 )
-from onestack.core.response import JSON, Header, Response, answer_of, send
-from onestack.core.routes import PROJECT, ByMethod, Routes, path_matches
-from onestack.core.shapes import Version, Window
+from onestack.core.exchange import failure, negotiate, run
+from onestack.core.response import Header, Response, send
+from onestack.core.routes import PROJECT, ByMethod, Routes
 from onestack.core.streams import Channel, Producer, Receive, Send, Upload
 from onestack.core.threads import Threads
 from onestack.core.websocket import WebSocket
@@ -56,7 +42,6 @@ BODY_HEADERS = frozenset(("content-length", "transfer-encoding"))  # without one
 LOG_FLUSH_S = 0.2
 PATH_SHOWN = 500
 BODY_S = 60.0  # how long the whole body of a request may take, unless its operation streams
-ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -104,10 +89,10 @@ class Application:
     async def _http(self, scope: Scope, receive: Receive, to_client: Send) -> None:
         """Answer a request."""
         began = perf_counter()
-        request_id = new_request_id()
+        request_id = _new_request_id()
         request = _request(scope)
         operation: Operation | None = None
-        global_id = global_request_id(request)
+        global_id = _global_request_id(request)
         with trace.recording(request_id, trace.origin(request.headers.get("traceparent"))):
             if global_id is not None:
                 trace.about(global_id)
@@ -255,29 +240,6 @@ class Application:
             self._downloads -= 1
 
 
-def run(service: Service, operation: Operation, context: Context) -> Response:
-    """Authenticate, judge, run the handler and commit: one operation from end to end."""
-    request = context.request
-    try:
-        if not operation.is_public or request.token is not None:
-            _authenticate(context, service, operation)
-        response = _answer(service, operation, context)
-    except ApiError as error:
-        return failure(error, service, request, context.request_id)
-    except IntegrityError:
-        conflict = Conflict("The request conflicts with another resource that exists already.")
-        return failure(conflict, service, request, context.request_id)
-    except DBAPIError as error:
-        return failure(_database_error(error, context), service, request, context.request_id)
-    except OverflowError as error:
-        log.warning("number out of range", text=str(error), request_id=context.request_id)
-        out_of_range = BadRequest("A value in the request is out of range.")
-        return failure(out_of_range, service, request, context.request_id)
-    finally:
-        context.abandon()
-    return response
-
-
 def _operation(service: Service, by_method: ByMethod, request: Request) -> Operation | Actions:
     """Which operation of a path the request is for, or which actions it may be for."""
     request.root = service.root
@@ -299,68 +261,6 @@ def _meant(found: Operation | Actions, request: Request) -> Operation:
     return found.choose(request.body)
 
 
-def _answer(service: Service, operation: Operation, context: Context) -> Response:
-    """The answer that is kept of an earlier request like this one, or else a new one."""
-    answers = context.cloud.get(Answers)
-    place = answers.place(service, operation, context)
-    kept = answers.find(place, context.caller) if place is not None else None
-    if kept is not None:
-        return kept
-    arguments = _arguments(operation, context)
-    value = operation.handler(context, **arguments)
-    if not context.decided and not operation.is_public:
-        log.error("operation made no policy decision", rule=operation.rule.name)
-        raise Forbidden(action=operation.rule.name)
-    response = answer_of(service, operation, context, value)
-    context.release()
-    if place is not None:
-        answers.keep(place, context.caller, response)
-    return response
-
-
-def negotiate(service: Service, request: Request) -> Version:
-    """The microversion that the request asks for."""
-    versions = service.microversions
-    if versions is None:
-        return Window().until
-    asked = None
-    for part in request.headers.get("openstack-api-version", "").split(","):
-        kind, _, text = part.strip().partition(" ")
-        if kind == versions.service_type:
-            asked = text.strip()
-    if asked is None and versions.legacy_header:
-        asked = request.headers.get(versions.legacy_header.lower())
-    if asked is None:
-        return versions.lowest
-    if asked == "latest":
-        return versions.highest
-    try:
-        version = Version.parse(asked)
-    except ValueError as error:
-        raise BadRequest(f"{error}.") from None
-    if not versions.lowest <= version <= versions.highest:
-        raise NotAcceptable(version=asked, low=versions.lowest, high=versions.highest)
-    return version
-
-
-def failure(
-    error: ApiError, service: Service | None, request: Request, request_id: str
-) -> Response:
-    """An error in the envelope of its service."""
-    if service is not None:
-        body = service.style.error(error, request)
-    else:
-        body = {"error": {"code": error.status, "title": error.title, "message": error.text}}
-    headers = [JSON]
-    headers += [
-        (k.lower().encode(), v.encode("latin-1", "replace")) for k, v in error.headers.items()
-    ]
-    if isinstance(error, Unauthorized):
-        address = f'Keystone uri="{request.base_url}/identity"'
-        headers.append((b"www-authenticate", address.encode("latin-1", "replace")))
-    return Response(error.status, msgspec.json.encode(body), headers)
-
-
 def _version_headers(service: Service | None, context: Context | None) -> list[Header]:
     """In which version this is answered, and which headers of the request made a difference."""
     versions = service.microversions if service is not None else None
@@ -374,88 +274,12 @@ def _version_headers(service: Service | None, context: Context | None) -> list[H
     return headers
 
 
-def _authenticate(context: Context, service: Service, operation: Operation) -> None:
-    token = context.request.token
-    if not token:
-        raise Unauthorized
-    authenticate = context.cloud.get(AuthenticatorSlot).authenticate
-    try:
-        caller = authenticate(token)
-    except Unauthorized:
-        if operation.is_public:
-            return
-        raise
-    context.identify(caller)
-    if context.path_project_id not in (None, caller.project_id):
-        raise BadRequest("Malformed request url")
-    if caller.access_rules is not None:
-        _check_access_rules(caller, service, context)
-    if not operation.is_public:
-        context.precheck()
-
-
-def _check_access_rules(caller: Caller, service: Service, context: Context) -> None:
-    request = context.request
-    path = request.path.removeprefix(service.root) or "/"
-    rules: tuple[AccessRule, ...] = caller.access_rules or ()
-    for rule in rules:
-        if (rule.service, rule.method) == (service.type, request.method) and path_matches(
-            rule.path, path
-        ):
-            return
-    raise Forbidden("The application credential's access rules do not allow this request.")
-
-
-def _arguments(operation: Operation, context: Context) -> dict[str, Any]:
-    arguments: dict[str, Any] = dict(context.parameters)
-    request = context.request
-    if operation.body_shape is not None:
-        if request.body:
-            _check_content_type(operation, request)
-        if b"\0" in request.body or ESCAPED_NUL.search(request.body):
-            raise BadRequest("A NUL character is not allowed in the request body.")
-        arguments["body"] = operation.read_body(request.body, context.version)
-    if operation.streams and has_body(request):
-        _check_content_type(operation, request)
-    if operation.query_shape is not None:
-        arguments["query"] = operation.read_query(request, context.version)
-    return arguments
-
-
 def _request_id_headers(service: Service | None, request_id: str) -> list[tuple[bytes, bytes]]:
     """The request's id, under the name that all clients know and that of old ones."""
     names = [b"x-openstack-request-id"]
     if service is not None and service.request_id_header is not None:
         names.append(service.request_id_header.encode())
     return [(name, request_id.encode()) for name in names]
-
-
-def has_body(request: Request) -> bool:
-    """Whether a body comes with the request, by what its headers say."""
-    length = request.headers.get("content-length", "0")
-    return length != "0" or "transfer-encoding" in request.headers
-
-
-def _check_content_type(operation: Operation, request: Request) -> None:
-    taken = operation.content_types
-    kind = request.content_type
-    if kind in taken or "*/*" in taken or (not kind and taken[0] in (JSON_TYPE, BINARY)):
-        return
-    supported = ", ".join(taken)
-    refusal = UnsupportedMediaType(type=kind[:80] or "none", supported=supported)
-    if request.method == "PATCH":
-        refusal.with_headers(Accept_Patch=supported)
-    raise refusal
-
-
-def _database_error(error: DBAPIError, context: Context) -> ApiError:
-    """What the database says of a request that reached it: bad values, or trouble of its own."""
-    from sqlalchemy.exc import DataError, OperationalError
-
-    if isinstance(error, DataError) or isinstance(error.orig, OverflowError):
-        return BadRequest("A value in the request is out of range.")
-    log.exception("database error", error, request_id=context.request_id)
-    return Unavailable() if isinstance(error, OperationalError) else InternalError()
 
 
 def _request(scope: Scope) -> Request:
@@ -495,13 +319,13 @@ def _nothing() -> None:
     pass
 
 
-def new_request_id() -> str:
+def _new_request_id() -> str:
     """A fresh request id, in the form that OpenStack's clients know."""
     text = urandom(16).hex()
     return f"req-{text[:8]}-{text[8:12]}-4{text[13:16]}-a{text[17:20]}-{text[20:]}"
 
 
-def global_request_id(request: Request) -> str | None:
+def _global_request_id(request: Request) -> str | None:
     """The caller's own request id, when it is one."""
     text = request.headers.get("x-openstack-request-id", "")
     try:

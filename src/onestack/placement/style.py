@@ -9,7 +9,7 @@ from onestack.core import clock, trace
 from onestack.core.api import Microversions, Page
 from onestack.core.context import Context, Request
 from onestack.core.errors import ApiError, BadRequest, NotAcceptable
-from onestack.core.http import negotiate
+from onestack.core.exchange import negotiate
 from onestack.core.shapes import Version
 
 ROOT = "/placement"
