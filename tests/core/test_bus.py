@@ -12,10 +12,8 @@ from typing import Protocol
 import msgspec
 import pytest
 
-from onestack.core import bus as bus_module
 from onestack.core import clock, trace
 from onestack.core.bus import (
-    MESSAGE_ID,
     AgentError,
     AgentTimeout,
     AgentUnreachable,
@@ -28,6 +26,8 @@ from onestack.core.bus import (
 from onestack.core.contract import contract
 from onestack.core.errors import Conflict
 from onestack.core.holding import holding
+from onestack.core.message import MESSAGE_BYTES_MAX, MESSAGE_ID, new_headers
+from onestack.core.peer import ANSWERS_KEPT
 from tests.core.conftest import Connect
 from tests.servers.waiting import soon
 
@@ -165,7 +165,7 @@ def test_a_method_outside_the_contract_is_not_run(connect: Connect, address: str
     transport = connect().transport
     for method in ("secret", "__init__", "calls"):
         with pytest.raises(AgentError, match="ContractBroken"):
-            transport.call(address, method, b"{}", 10, bus_module.new_headers())
+            transport.call(address, method, b"{}", 10, new_headers())
     assert host.calls == []
 
 
@@ -381,7 +381,7 @@ def test_who_holds_the_database_may_not_wait(connect: Connect, address: str, hos
 
 
 def test_messages_have_a_largest_size(connect: Connect, remote: Hypervisor, host: Host) -> None:
-    most = bus_module.MESSAGE_BYTES_MAX
+    most = MESSAGE_BYTES_MAX
     with pytest.raises(MessageTooLarge):
         remote.repeat("a" * most, 1)
     with pytest.raises(MessageTooLarge):
@@ -396,10 +396,10 @@ def test_answers_are_not_kept_for_ever(address: str, host: Host) -> None:
     bus = Bus(Local())
     bus.serve(address, host, Hypervisor)
     remote = bus.remote(Hypervisor, address)
-    for _ in range(bus_module.ANSWERS_KEPT + 10):
+    for _ in range(ANSWERS_KEPT + 10):
         remote.repeat("a", 1)
     (peer,) = bus.transport._peers[address]  # type: ignore[attr-defined]
-    assert len(peer._answers) == bus_module.ANSWERS_KEPT
+    assert len(peer._answers) == ANSWERS_KEPT
     for _ in range(12):
         remote.repeat("a", 1024 * 1024)
     assert len(peer._answers) <= 8

@@ -9,9 +9,10 @@ from typing import Protocol
 import pytest
 
 from onestack.core import clock, fence
-from onestack.core.bus import FENCE, AgentError, agent_address, new_headers
+from onestack.core.bus import AgentError, agent_address
 from onestack.core.contract import contract
 from onestack.core.fence import Fence
+from onestack.core.message import FENCE, new_headers
 from tests.core.conftest import Connect
 
 

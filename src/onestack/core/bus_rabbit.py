@@ -30,19 +30,17 @@ from aiormq.exceptions import AMQPError, ChannelInvalidStateError, DeliveryError
 from pamqp.common import FieldTable
 
 from onestack.core import clock, log
-from onestack.core.bus import (
+from onestack.core.bus import Notified, Rung, heard
+from onestack.core.contract import Contract
+from onestack.core.message import (
     MESSAGE_ID,
     AgentBusy,
     AgentTimeout,
     AgentUnreachable,
     Answer,
     BusError,
-    Notified,
-    Peer,
-    Rung,
-    heard,
 )
-from onestack.core.contract import Contract
+from onestack.core.peer import Peer
 
 T = TypeVar("T")
 
