@@ -4,16 +4,17 @@ import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import msgspec
-from sqlalchemy import Executable, Table, bindparam, delete, func, select, update
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from onestack.core import clock, doorbell, fence, flow_record, log, trace
+from onestack.core import clock, doorbell, fence, flow_record, lease, log, trace
 from onestack.core.bus import AgentError, Bus
 from onestack.core.context import Cloud
 from onestack.core.db import Database
+from onestack.core.errand import Errand
 from onestack.core.errors import ApiError
 from onestack.core.flow import (
     Ask,
@@ -24,39 +25,16 @@ from onestack.core.flow import (
     FlowBusy,
     Next,
     Sleep,
-    Step,
     begin,
 )  # fmt: skip
-from onestack.core.flow_record import DOORBELL, FlowRecord
+from onestack.core.flow_record import FlowRecord
 from onestack.core.holding import holding
-from onestack.core.seal import Seal
-from onestack.core.sequence import draw
 
 LEASE_S = 30.0
 STEPS_MAX = 100_000
-HASTY_TRIES = 2
 BACKOFF_S = 1.0
 BACKOFF_MAX_S = 300.0
 SPREAD_S = 60.0
-
-
-# Built once: what a step costs is mostly the building of its statements.
-_FLOWS = cast(Table, FlowRecord.__table__)
-_OURS = (_FLOWS.c.id == bindparam("taken"), _FLOWS.c.fence == bindparam("drawn"))
-_DUE = (
-    select(_FLOWS)
-    .where(
-        _FLOWS.c.due_at <= bindparam("now"), _FLOWS.c.kind.in_(bindparam("kinds", expanding=True))
-    )
-    .order_by(_FLOWS.c.due_at, _FLOWS.c.started_at)
-    .limit(1)
-    .with_for_update(skip_locked=True)
-)
-_LEASE = update(_FLOWS).where(_OURS[0])
-_WRITE = update(_FLOWS).where(*_OURS)
-_DELETE = delete(_FLOWS).where(*_OURS)
-_HOLD = select(_FLOWS.c.id).where(*_OURS).with_for_update()
-_HOLD_PARENT = select(_FLOWS.c.id).where(_FLOWS.c.id == bindparam("parent")).with_for_update()
 
 
 class Agents(Protocol):
@@ -65,23 +43,6 @@ class Agents(Protocol):
     def ask(
         self, agent: str, method: str, arguments: Mapping[str, Any], timeout_s: float
     ) -> Any: ...
-
-
-class LeaseLost(Exception):
-    """The flow is somebody else's by now; nothing of this step may be written."""
-
-
-class Errand(msgspec.Struct, omit_defaults=True):
-    """What a flow waits for: an agent's method, a function of its own, or a child."""
-
-    then: str
-    otherwise: str | None = None
-    agent: str | None = None
-    method: str | None = None
-    arguments: dict[str, Any] = {}
-    sealed: str | None = None  # the arguments, where they are secret
-    timeout_s: float = 0.0
-    child: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,12 +96,9 @@ class Engine:
         self.bell.ring()
 
     def take_back(self) -> None:
-        """Let go of what an earlier run of this worker held when it died: nobody else has that
-        name, so nobody is at it. What was under way at several deaths may be why, and waits."""
-        now, ours = clock.now(), FlowRecord.holder == self.holder
-        held = (ours, FlowRecord.tries.between(1, HASTY_TRIES), FlowRecord.due_at > now)
+        """Let go of what an earlier run of this worker held when it died."""
         with self.database.transaction() as session:
-            session.execute(update(FlowRecord).where(*held).values(due_at=now))
+            lease.take_back(session, self.holder)
 
     def prepare(self) -> None:
         """Start the periodic flows that nobody has started yet."""
@@ -180,23 +138,8 @@ class Engine:
         raise RuntimeError(f"flows are still due after {STEPS_MAX} steps")
 
     def take(self) -> FlowRecord | None:
-        """Lease the flow that has been due for the longest time. This counts as a try, so that a
-        step that kills its process comes to an end too."""
-        now = clock.now()
-        with self.database.engine.begin() as connection:
-            found = connection.execute(_DUE, {"now": now, "kinds": list(self.flows)}).first()
-            if found is None:
-                return None
-            row = FlowRecord(**found._mapping)
-            row.fence = draw(connection, DOORBELL)
-            row.tries += 1
-            row.due_at = now + dt.timedelta(seconds=self.lease_s)
-            lease = {
-                "tries": row.tries, "due_at": row.due_at, "fence": row.fence,
-                "holder": self.holder,
-            }  # fmt: skip
-            connection.execute(_LEASE, {"taken": row.id, **lease})
-        return row
+        """Lease the flow that has been due for the longest time."""
+        return lease.take(self.database, list(self.flows), self.holder, self.lease_s)
 
     def advance(self, row: FlowRecord) -> Work | None:
         """Run the step of a leased flow; what it wants done outside is for `carry_out`."""
@@ -247,10 +190,8 @@ class Engine:
         self._extend(rows, 0.0)
 
     def _extend(self, rows: Iterable[FlowRecord], seconds: float) -> None:
-        ours = FlowRecord.fence.in_([row.fence for row in rows])
-        due_at = clock.now() + dt.timedelta(seconds=seconds)
         with self.database.transaction() as session:
-            session.execute(update(FlowRecord).where(ours).values(due_at=due_at))
+            lease.extend(session, rows, seconds)
 
     def _advance(self, row: FlowRecord) -> Work | None:
         reason = self._hopeless(row)
@@ -262,9 +203,9 @@ class Engine:
         elif row.errand is None:
             return self._step(row)
         else:
-            errand = msgspec.convert(row.errand, Errand)
+            errand = Errand.from_row(row.errand, self._cloud)
             if errand.child is None:
-                return Work(row, self._unsealed(errand))
+                return Work(row, errand)
             self._child_ended(row, errand)
         return None
 
@@ -294,18 +235,20 @@ class Engine:
                 self._end(session, row, flow, "end")
             case Sleep(seconds=seconds):
                 due_at = self._in(row, seconds)
-                _write(session, row, state=flow.state, due_at=due_at, tries=0)
+                lease.write(session, row, state=flow.state, due_at=due_at, tries=0)
             case Child():
                 self._begin_child(session, row, flow, what)
             case Ask() | Compute():
-                errand = _errand(flow, what)
-                stored = msgspec.to_builtins(self._stored(errand, what))
+                errand = Errand.of(flow, what)
+                stored = errand.to_row(self._cloud)
                 row.tries = 1  # its first try follows at once, under the same lease
                 row.state = flow.state  # the answer goes to a flow that remembers this
-                _write(session, row, state=row.state, errand=stored, answer=None, tries=row.tries)
+                lease.write(
+                    session, row, state=row.state, errand=stored, answer=None, tries=row.tries
+                )
                 return errand
             case _:
-                self._move(session, row, flow, _name(flow, what))
+                self._move(session, row, flow, flow.name_of(what))
         return None
 
     def _begin_child(
@@ -314,10 +257,10 @@ class Engine:
         if self.flows.get(wanted.flow.kind) is not wanted.flow or wanted.flow.every_s is not None:
             raise TypeError(f"{wanted.flow.kind} is no flow that can be a child here")
         child = begin(session, wanted.flow, wanted.subject, wanted.state, wanted.also, row)
-        errand = Errand(_name(flow, wanted.then), _name_or_none(flow, wanted.otherwise))
+        errand = Errand.of(flow, wanted)
         errand.child = child
-        _write(
-            session, row, state=flow.state, errand=msgspec.to_builtins(errand), answer=None,
+        lease.write(
+            session, row, state=flow.state, errand=errand.to_row(self._cloud), answer=None,
             due_at=None, tries=0,
         )  # fmt: skip
 
@@ -339,7 +282,7 @@ class Engine:
         answer: dict[str, Any] | None = None,
     ) -> None:  # fmt: skip
         flow.show(name)
-        _write(
+        lease.write(
             session, row, step=name, state=flow.state, answer=answer, errand=None,
             due_at=clock.now(), tries=0,
         )  # fmt: skip
@@ -359,7 +302,7 @@ class Engine:
 
     def _condemn(self, session: Session, row: FlowRecord, failure: Failure) -> None:
         """From here on the flow only fails: `failed` runs next, in a transaction of its own."""
-        _write(
+        lease.write(
             session, row, failure=failure.to_row(), errand=None, answer=None,
             due_at=clock.now(), tries=0,
         )  # fmt: skip
@@ -385,7 +328,7 @@ class Engine:
         if flow.every_s is not None:
             due_at = clock.now() + dt.timedelta(seconds=flow.every_s)
             kept = {"state": flow.state} if failure is None else {}
-            _write(
+            lease.write(
                 session, row, step=flow.steps[0], due_at=due_at, tries=0,
                 answer=None, errand=None, failure=None, **kept,
             )  # fmt: skip
@@ -393,11 +336,11 @@ class Engine:
         if row.parent_id is not None:
             answer = {"value": None} if failure is None else {"failure": failure.to_row()}
             flow_record.wake_parent(session, row.parent_id, answer)
-        _fenced(session, _DELETE, row, {})
+        lease.end(session, row)
 
     def _stumble(self, row: FlowRecord, error: Exception, errand: Errand | None = None) -> None:
         """A try has failed: wait and try again, or give up."""
-        if isinstance(error, LeaseLost):
+        if isinstance(error, lease.LeaseLost):
             log.info("a lease ended before its step", kind=row.kind, step=row.step, id=row.id)
             return
         log.exception("a step failed", error, kind=row.kind, step=row.step, subject=row.subject)
@@ -408,26 +351,9 @@ class Engine:
                 if is_last and row.failure is None:
                     self._otherwise(session, row, errand, Failure.of(error, row.step))
                 else:
-                    _write(session, row, due_at=self._in(row, _backoff_s(row.tries)))
-        except LeaseLost:
+                    lease.write(session, row, due_at=self._in(row, _backoff_s(row.tries)))
+        except lease.LeaseLost:
             return
-
-    def _stored(self, errand: Errand, what: Ask | Compute) -> Errand:
-        """An errand as the row keeps it: what is secret is sealed."""
-        if isinstance(what, Compute) or not what.is_secret:
-            return errand
-        sealed = self._seal.close(msgspec.json.encode(errand.arguments))
-        return msgspec.structs.replace(errand, arguments={}, sealed=sealed)
-
-    def _unsealed(self, errand: Errand) -> Errand:
-        if errand.sealed is None:
-            return errand
-        arguments = msgspec.json.decode(self._seal.open(errand.sealed))
-        return msgspec.structs.replace(errand, arguments=arguments, sealed=None)
-
-    @property
-    def _seal(self) -> Seal:
-        return self._cloud.get(Seal).derive("errands")
 
     def _load(self, session: Session, row: FlowRecord) -> Flow[Any]:
         flow = self.flows[row.kind].load(session, row)
@@ -443,7 +369,7 @@ class Engine:
         try:
             with self.database.transaction() as session:
                 if not self.database.is_sqlite:  # there, who writes has every row
-                    _hold(session, row)
+                    lease.hold(session, row)
                 yield session
         finally:
             holding.reset(token)
@@ -460,52 +386,6 @@ class Engine:
         if row.deadline is None or row.failure is not None:
             return moment
         return min(moment, row.deadline)
-
-
-def _hold(session: Session, row: FlowRecord) -> None:
-    """Take the row before those of resources, as whoever pre-empts the flow does: nobody waits in
-    a circle."""
-    connection = session.connection()
-    if row.parent_id is not None:
-        connection.execute(_HOLD_PARENT, {"parent": row.parent_id})
-    if connection.execute(_HOLD, {"taken": row.id, "drawn": row.fence}).first() is None:
-        raise LeaseLost
-
-
-def _write(session: Session, row: FlowRecord, **changes: Any) -> None:
-    """Change the flow's row, if the lease is still ours."""
-    _fenced(session, _WRITE, row, changes)
-
-
-def _fenced(
-    session: Session, statement: Executable, row: FlowRecord, values: Mapping[str, Any]
-) -> None:
-    session.flush()
-    ours = {"taken": row.id, "drawn": row.fence}
-    if session.connection().execute(statement, {**values, **ours}).rowcount != 1:
-        raise LeaseLost
-
-
-def _errand(flow: Flow[Any], what: Ask | Compute) -> Errand:
-    errand = Errand(_name(flow, what.then), _name_or_none(flow, what.otherwise))
-    errand.arguments = msgspec.to_builtins(dict(what.arguments))
-    if isinstance(what, Compute):
-        errand.method = what.function.__name__
-        return errand
-    errand.agent, errand.timeout_s = what.agent, what.timeout_s
-    errand.method = what.method if isinstance(what.method, str) else what.method.__qualname__
-    return errand
-
-
-def _name(flow: Flow[Any], following: Step) -> str:
-    name: str = getattr(following, "__name__", "")
-    if name not in flow.steps:
-        raise TypeError(f"{flow.kind} cannot go on at {following!r}: that is none of its steps")
-    return name
-
-
-def _name_or_none(flow: Flow[Any], following: Step | None) -> str | None:
-    return None if following is None else _name(flow, following)
 
 
 def _is_final(error: Exception) -> bool:

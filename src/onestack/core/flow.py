@@ -238,6 +238,13 @@ class Flow(Generic[S]):
             return method(Failure(**answer["failure"]))
         return method(msgspec.convert((answer or {}).get("value"), wanted[0]))
 
+    def name_of(self, following: Step) -> str:
+        """The name of a step of this flow."""
+        name: str = getattr(following, "__name__", "")
+        if name not in self.steps:
+            raise TypeError(f"{self.kind} cannot go on at {following!r}: that is none of its steps")
+        return name
+
     def show(self, name: str | None) -> None:
         """Let clients see that a step was entered, or that the flow is over."""
         if self.has_subject and hasattr(type(self.subject), self.shown_in):
