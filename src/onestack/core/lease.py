@@ -37,9 +37,7 @@ class LeaseLost(Exception):
     """The flow is somebody else's by now; nothing of this step may be written."""
 
 
-def take(
-    database: Database, kinds: list[str], holder: str, seconds: float
-) -> FlowRecord | None:
+def take(database: Database, kinds: list[str], holder: str, seconds: float) -> FlowRecord | None:
     """Lease the flow that has been due for the longest time. This counts as a try, so that a step
     that kills its process comes to an end too."""
     now = clock.now()
