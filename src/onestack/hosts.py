@@ -21,7 +21,6 @@ NEEDED = (
 REAL_MARK = "run/real"
 KEYS_FOLDER = "keys"
 METADATA = "metadata"
-CONTROL_NUMBERS = 32768  # that a tgtd can have
 
 
 class AgentSettings(msgspec.Struct, frozen=True):
@@ -96,8 +95,7 @@ def _real(settings: AgentSettings, data: Path, control_url: str) -> list[Post]:
         host=host, mark=mark, address=settings.tunnel_address,
         probe=parts if parts.kernel.is_file() and parts.initrd.is_file() else None,
     )  # fmt: skip
-    number = int(mark, 16) % CONTROL_NUMBERS
-    files = FileOptions(portal_address=settings.tunnel_address, control_number=number)
+    files = FileOptions(portal_address=settings.tunnel_address)
     drivers: list[tuple[str, Any, object]] = [
         ("switch", LinuxSwitch(data / "switch", switch), network.Switch),
         ("backend", FileBackend(data / "volume", files), volume.Backend),

@@ -33,7 +33,6 @@ class FileOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     portal_address: str = "127.0.0.1"
     portal_port: int = 0  # a free one
-    control_number: int = 1
     total_gb: float = 0.0
 
 
@@ -54,7 +53,7 @@ class FileBackend:
 
     def __init__(self, folder: Path, options: FileOptions) -> None:
         self._folder, self._options = folder, options
-        portal = Portal(options.portal_address, options.portal_port, options.control_number)
+        portal = Portal(options.portal_address, options.portal_port)
         self._targets = TargetDaemon(folder, portal)
         self._locks: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
         self._mutex = threading.Lock()

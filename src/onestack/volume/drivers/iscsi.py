@@ -30,12 +30,10 @@ PASSWORD_BYTES = 12  # 16 characters: the most that all initiators take
 
 
 class Portal(msgspec.Struct, frozen=True):
-    """Where a tgtd answers initiators (port 0: one that is free, and the same from then on), and
-    how it is told apart from others on the host."""
+    """Where a tgtd answers initiators (port 0: one that is free, and the same from then on)."""
 
     address: str
     port: int
-    control_number: int
 
 
 class Export(msgspec.Struct):
@@ -128,8 +126,7 @@ class TargetDaemon:
 
     def _start(self) -> None:
         self._exports_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        argv = ["tgtd", "-f", "-C", str(self._portal.control_number),
-                "--iscsi", f"portal={self._address}"]  # fmt: skip
+        argv = ["tgtd", "-f", "--iscsi", f"portal={self._address}"]
         daemon = shell.spawn(
             argv, log_path=self._folder / "tgtd.log", environment=self._environment
         )
@@ -199,7 +196,6 @@ class TargetDaemon:
                    "--tid", str(number), *more])  # fmt: skip
 
     def _run(self, argv: list[str | Secret]) -> str:
-        argv = [argv[0], "-C", str(self._portal.control_number), *argv[1:]]
         return shell.run(argv, timeout_s=TIMEOUT_S, environment=self._environment).text
 
     def _connection(self, export: Export) -> Connection:
@@ -245,7 +241,7 @@ class TargetDaemon:
         Named after the folder, so that no other cloud's tgtd of this host has the same.
         """
         mark = sha256(str(self._folder.resolve()).encode()).hexdigest()[:16]
-        return Path(f"/run/onestack-tgtd-{mark}.{self._portal.control_number}")
+        return Path(f"/run/onestack-tgtd-{mark}.0")
 
     @property
     def _daemon_file(self) -> Path:
