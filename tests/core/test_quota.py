@@ -3,10 +3,9 @@
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pytest
-from sqlalchemy import Select, func, select
+from sqlalchemy import func, select
 
 from onestack.core import quota
 from onestack.core.db import Database, Record
@@ -21,10 +20,9 @@ from tests.servers.fixtures import (  # noqa: F401 - fixtures
 )
 from tests.simulator.toys import Disk, Toy
 
-USAGE: dict[str, Select[tuple[Any]]] = {
-    "disks": select(func.count(Disk.id)),
-    "gigabytes": select(func.sum(Disk.size_gb)),
-}
+USAGE = quota.Usage(
+    {"disks": select(func.count(Disk.id)), "gigabytes": select(func.sum(Disk.size_gb))}
+)
 
 
 @pytest.fixture

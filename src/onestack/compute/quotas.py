@@ -77,6 +77,21 @@ _SET = select(QuotaRecord.scope, QuotaRecord.resource, QuotaRecord.most).where(
 )
 
 
+def _counts(*marks: str) -> dict[str, Select[tuple[Any]]]:
+    """Statements that count what those have whose ids are the parameters of these names."""
+    servers = [_SERVERS.c[name] == bindparam(name) for name in marks]
+    groups = [_GROUPS.c[name] == bindparam(name) for name in marks]
+    return {
+        "instances": select(func.count()).select_from(_SERVERS).where(*servers),
+        "cores": select(func.sum(_SERVERS.c.vcpus)).where(*servers),
+        "ram": select(func.sum(_SERVERS.c.memory_mb)).where(*servers),
+        "server_groups": select(func.count()).select_from(_GROUPS).where(*groups),
+    }
+
+
+_USAGE, _USAGE_OF_USER = _counts("project_id"), _counts("project_id", "user_id")
+
+
 def check(session: Session, project_id: str, user_id: str, wanted: Mapping[str, int]) -> None:
     """Let the session add so many servers (`instances`, `cores`, `ram`) or server groups to a
     project, or refuse; what it adds before its commit is counted by whoever checks next."""
@@ -98,8 +113,8 @@ def check_keypairs(session: Session, user_id: str) -> None:
     count: Select[Any] = select(func.count()).where(_KEYPAIRS.c.user_id == user_id)
     limits = defaults(session)
     quota.check(
-        session, f"compute:user:{user_id}", limits, {"key_pairs": count}, {"key_pairs": 1},
-        TooManyKeypairs,
+        session, f"compute:user:{user_id}", limits,
+        quota.Usage({"key_pairs": count}), {"key_pairs": 1}, TooManyKeypairs,
     )  # fmt: skip
 
 
@@ -108,7 +123,8 @@ def check_members(session: Session, project_id: str, group_id: str, wanted: int 
     count: Select[Any] = select(func.count()).where(_MEMBERS.c.group_id == group_id)
     quota.check(
         session, f"compute:{project_id}", limits_of(session, project_id),
-        {"server_group_members": count}, {"server_group_members": wanted}, TooManyMembers,
+        quota.Usage({"server_group_members": count}), {"server_group_members": wanted},
+        TooManyMembers,
     )  # fmt: skip
 
 
@@ -133,19 +149,12 @@ def limits_of_user(session: Session, project_id: str, user_id: str) -> dict[str,
     return {resource: most for _, resource, most in rows}
 
 
-def usage_of(project_id: str, user_id: str | None = None) -> dict[str, Select[tuple[Any]]]:
+def usage_of(project_id: str, user_id: str | None = None) -> quota.Usage:
     """What a project has, or one of its users, as statements that count it."""
-    servers = [_SERVERS.c.project_id == project_id]
-    groups = [_GROUPS.c.project_id == project_id]
-    if user_id is not None:
-        servers.append(_SERVERS.c.user_id == user_id)
-        groups.append(_GROUPS.c.user_id == user_id)
-    return {
-        "instances": select(func.count()).select_from(_SERVERS).where(*servers),
-        "cores": select(func.sum(_SERVERS.c.vcpus)).where(*servers),
-        "ram": select(func.sum(_SERVERS.c.memory_mb)).where(*servers),
-        "server_groups": select(func.count()).select_from(_GROUPS).where(*groups),
-    }
+    values = {"project_id": project_id}
+    if user_id is None:
+        return quota.Usage(_USAGE, values)
+    return quota.Usage(_USAGE_OF_USER, {**values, "user_id": user_id})
 
 
 def keep(session: Session, scope: str, limits: Mapping[str, int]) -> None:
@@ -165,9 +174,7 @@ def forget(session: Session, scope: str) -> None:
 
 def counted(session: Session, project_id: str, user_id: str | None = None) -> dict[str, int]:
     """What a project has, or one of its users, of each resource that is counted."""
-    usage = usage_of(project_id, user_id)
-    row = session.execute(select(*(each.scalar_subquery() for each in usage.values()))).one()
-    return {name: each or 0 for name, each in zip(usage, row, strict=True)}
+    return usage_of(project_id, user_id).counted(session)
 
 
 def _limits(session: Session, scopes: tuple[str, ...]) -> dict[str, int]:

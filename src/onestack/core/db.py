@@ -5,10 +5,23 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextvars import ContextVar
-from typing import Any, ClassVar
+from functools import cache
+from typing import Any, ClassVar, TypeVar
 
 import msgspec
-from sqlalchemy import JSON, Engine, MetaData, Text, create_engine, event, text
+from sqlalchemy import (
+    JSON,
+    Engine,
+    MetaData,
+    Select,
+    Text,
+    bindparam,
+    create_engine,
+    event,
+    inspect,
+    select,
+    text,
+)
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -38,6 +51,9 @@ class Record(DeclarativeBase):
     topic: ClassVar[str | None] = None  # the revision that a change of such a row bumps
 
 
+R = TypeVar("R", bound=Record)
+
+
 class RevisionRecord(Record):
     """How often what a topic names has changed: caches compare it before they trust themselves."""
 
@@ -58,6 +74,19 @@ def counted() -> Iterator[list[str]]:
         yield seen
     finally:
         statements.reset(token)
+
+
+def by_key(session: Session, kind: type[R], key: Any) -> R | None:
+    """The row with this key, if there is one: read, even when the session has it already."""
+    found: R | None = session.scalar(_by_key(kind), {"key": key})
+    return found
+
+
+@cache
+def _by_key(kind: type[Any]) -> Select[Any]:
+    """Made once for each kind: putting a statement together costs more than running it."""
+    (column,) = inspect(kind).primary_key
+    return select(kind).where(column == bindparam("key"))
 
 
 def bump(session: Session, topic: str) -> None:

@@ -2,15 +2,12 @@
 
 import datetime as dt
 from collections.abc import Iterable, Iterator
-from functools import cache
 from typing import Any, cast
 
 from sqlalchemy import (
     JSON,
     ForeignKey,
-    Select,
     Table,
-    bindparam,
     delete,
     insert,
     inspect,
@@ -22,7 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from onestack.core import clock, doorbell, event
-from onestack.core.db import Record
+from onestack.core.db import Record, by_key
 from onestack.core.errors import Conflict
 
 DOORBELL = "flows"
@@ -95,8 +92,8 @@ def subject_key(session: Session, subject: Any) -> str:
 
 def subject_of(session: Session, kind: Any, key: str) -> Any:
     """The resource that a key names; None when it is gone."""
-    found, python_type = _finding(kind)
-    return session.scalar(found, {"key": python_type(key.partition("/")[2])})
+    (column,) = inspect(kind).primary_key
+    return by_key(session, kind, column.type.python_type(key.partition("/")[2]))
 
 
 def running(session: Session, key: str) -> FlowRecord | None:
@@ -160,12 +157,6 @@ def wake(session: Session, subject: Any) -> None:
         .values(due_at=clock.now())
     )  # fmt: skip
     doorbell.ring(session, DOORBELL)
-
-
-@cache
-def _finding(kind: Any) -> tuple[Select[Any], type[Any]]:
-    (column,) = inspect(kind).primary_key
-    return select(kind).where(column == bindparam("key")), column.type.python_type
 
 
 def _lock(session: Session, record: FlowRecord, key: str) -> None:

@@ -1,6 +1,8 @@
 """Quota: what there is, counted in the transaction that adds to it; no counter can drift."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Select, select, text
@@ -9,6 +11,25 @@ from sqlalchemy.orm import Session
 from onestack.core.errors import ApiError, Forbidden
 
 UNLIMITED = -1
+STATEMENTS_KEPT = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """How to count what there is: a statement for each name, and the values of their parameters.
+
+    Statements that are made once, with parameters, are not put together anew for each request.
+    """
+
+    statements: Mapping[str, Select[tuple[Any]]]
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    def counted(self, session: Session, names: Iterable[str] | None = None) -> dict[str, int]:
+        """How much there is of each, or of some, by one statement."""
+        wanted = tuple(self.statements if names is None else names)
+        together = _together(tuple(self.statements[name] for name in wanted))
+        row = session.execute(together, self.values).one()
+        return {name: int(used or 0) for name, used in zip(wanted, row, strict=True)}
 
 
 class QuotaExceeded(Forbidden):
@@ -19,7 +40,7 @@ def check(
     session: Session,
     scope: str,
     limits: Mapping[str, int],
-    usage: Mapping[str, Select[tuple[Any]]],
+    usage: Usage,
     wanted: Mapping[str, int],
     refusal: type[ApiError] = QuotaExceeded,
 ) -> None:
@@ -34,12 +55,14 @@ def check(
     if not bounded:
         return
     _queue_up(session, scope)
-    counts = [usage[name].scalar_subquery() for name in bounded]
-    for (name, amount), used in zip(
-        bounded.items(), session.execute(select(*counts)).one(), strict=True
-    ):
-        if (used or 0) + amount > limits[name]:
-            raise refusal(resource=name, used=used or 0, limit=limits[name], wanted=amount)
+    for name, used in usage.counted(session, bounded).items():
+        if used + bounded[name] > limits[name]:
+            raise refusal(resource=name, used=used, limit=limits[name], wanted=bounded[name])
+
+
+@lru_cache(STATEMENTS_KEPT)
+def _together(statements: tuple[Select[tuple[Any]], ...]) -> Select[Any]:
+    return select(*(each.scalar_subquery() for each in statements))
 
 
 def _queue_up(session: Session, scope: str) -> None:

@@ -27,9 +27,9 @@ class InvalidInput(BadRequest):
 def given_in(body: msgspec.Struct) -> dict[str, Any]:
     """What a body says, by the names that records have."""
     return {
-        each.name: value
-        for each in msgspec.structs.fields(type(body))
-        if (value := getattr(body, each.name)) is not UNSET
+        name: value
+        for name in body.__struct_fields__
+        if (value := getattr(body, name)) is not UNSET
     }
 
 

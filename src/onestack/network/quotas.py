@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
-from sqlalchemy import Select, column, delete, func, select, table
+from sqlalchemy import Select, bindparam, column, delete, func, select, table
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from onestack.core import quota
@@ -42,6 +42,18 @@ class QuotaRecord(Record):
     project_id: Mapped[str] = mapped_column(primary_key=True)
     resource: Mapped[str] = mapped_column(primary_key=True)
     value: Mapped[int]
+
+
+def _count(table_name: str) -> Select[Any]:
+    counted = table(table_name, column("project_id"))
+    of_project = counted.c.project_id == bindparam("project_id")
+    return select(func.count()).select_from(counted).where(of_project)
+
+
+_LIMITS = select(QuotaRecord.resource, QuotaRecord.value).where(
+    QuotaRecord.project_id == bindparam("project_id")
+)
+_COUNTS = {name: _count(table_name) for name, (table_name, _) in RESOURCES.items()}
 
 
 class OverQuota(Conflict):
@@ -212,29 +224,23 @@ def check(session: Session, project_id: str | None, wanted: Mapping[str, int]) -
     if not project_id:
         return
     allowed = limits(session, project_id)
-    counts = {name: _count(name, project_id) for name in wanted}
-    quota.check(session, f"network:{project_id}", allowed, counts, wanted, OverQuota)
+    usage = _usage_of(project_id)
+    quota.check(session, f"network:{project_id}", allowed, usage, wanted, OverQuota)
 
 
 def limits(session: Session, project_id: str) -> dict[str, Any]:
     """How many of each resource a project may have."""
-    own = select(QuotaRecord.resource, QuotaRecord.value).where(
-        QuotaRecord.project_id == project_id
-    )
-    return DEFAULTS | {row.resource: row.value for row in session.execute(own)}
+    own = session.execute(_LIMITS, {"project_id": project_id})
+    return DEFAULTS | {row.resource: row.value for row in own}
 
 
 def usage(session: Session, project_id: str, names: Iterable[str]) -> dict[str, int]:
     """How many of each resource a project has."""
-    wanted = list(names)
-    counts = [_count(name, project_id).scalar_subquery() for name in wanted]
-    found = session.execute(select(*counts)).one()
-    return dict(zip(wanted, found, strict=True))
+    return _usage_of(project_id).counted(session, names)
 
 
-def _count(resource: str, project_id: str) -> Select[Any]:
-    counted = table(RESOURCES[resource][0], column("project_id"))
-    return select(func.count()).select_from(counted).where(counted.c.project_id == project_id)
+def _usage_of(project_id: str) -> quota.Usage:
+    return quota.Usage(_COUNTS, {"project_id": project_id})
 
 
 def _check_usage(session: Session, project_id: str, given: Mapping[str, int]) -> None:

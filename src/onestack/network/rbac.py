@@ -7,6 +7,7 @@ from sqlalchemy import (
     ColumnElement,
     TableClause,
     UniqueConstraint,
+    bindparam,
     column,
     delete,
     exists,
@@ -65,6 +66,13 @@ class RbacPolicyRecord(Record):
     object_id: Mapped[str]
     action: Mapped[str]
     target_project: Mapped[str] = mapped_column(index=True)
+
+
+_SHARED_IDS = select(RbacPolicyRecord.object_id).where(
+    RbacPolicyRecord.object_id.in_(bindparam("ids", expanding=True)),
+    RbacPolicyRecord.action == bindparam("action"),
+    RbacPolicyRecord.target_project.in_(bindparam("whom", expanding=True)),
+)
 
 
 class RbacPolicyNotFound(NotFound):
@@ -217,12 +225,9 @@ def shared_ids(
     """Which of these are shared with a project, or with everybody."""
     if not ids:
         return set()
-    found = select(RbacPolicyRecord.object_id).where(
-        RbacPolicyRecord.object_id.in_(ids),
-        RbacPolicyRecord.action == action,
-        RbacPolicyRecord.target_project.in_([EVERYBODY, *([project_id] if project_id else [])]),
-    )
-    return set(session.scalars(found))
+    whom = [EVERYBODY, *([project_id] if project_id else [])]
+    values = {"ids": ids, "action": action, "whom": whom}
+    return set(session.scalars(_SHARED_IDS, values))
 
 
 def share(

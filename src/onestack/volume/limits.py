@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from sqlalchemy import select
-
 from onestack.core.api import Operations
 from onestack.core.context import Context
 from onestack.core.shapes import Shape
@@ -25,8 +23,7 @@ def show(ctx: Context) -> Limits:
     project_id = ctx.caller.project_id or ""
     ctx.allow({"project_id": ctx.caller.project_id})
     limits = quotas.limits_of(ctx.session, project_id)
-    counts = [each.scalar_subquery() for each in quotas.usage_of(project_id).values()]
-    volumes, snapshots, gigabytes = ctx.session.execute(select(*counts)).one()
+    used = quotas.usage_of(project_id).counted(ctx.session)
     return Limits(
         rate=[],
         absolute={
@@ -35,9 +32,9 @@ def show(ctx: Context) -> Limits:
             "maxTotalVolumeGigabytes": limits["gigabytes"],
             "maxTotalBackups": limits["backups"],
             "maxTotalBackupGigabytes": limits["backup_gigabytes"],
-            "totalVolumesUsed": volumes,
-            "totalSnapshotsUsed": snapshots,
-            "totalGigabytesUsed": int(gigabytes),
+            "totalVolumesUsed": used["volumes"],
+            "totalSnapshotsUsed": used["snapshots"],
+            "totalGigabytesUsed": used["gigabytes"],
             "totalBackupsUsed": 0,
             "totalBackupGigabytesUsed": 0,
         },

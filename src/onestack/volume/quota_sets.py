@@ -114,12 +114,11 @@ def _limits(ctx: Context, scope: str) -> Limits:
 
 
 def _used(ctx: Context, project_id: str) -> dict[str, int]:
-    usage = dict(quotas.usage_of(project_id))
+    used = quotas.usage_of(project_id).counted(ctx.session)
     for kind in ctx.session.scalars(select(VolumeTypeRecord)):
-        of_type = quotas.usage_of(project_id, kind.id)
-        usage |= {f"{name}_{kind.name}": each for name, each in of_type.items()}
-    counts = [each.scalar_subquery() for each in usage.values()]
-    return dict(zip(usage, map(int, ctx.session.execute(select(*counts)).one()), strict=True))
+        of_type = quotas.usage_of(project_id, kind.id).counted(ctx.session)
+        used |= {f"{name}_{kind.name}": each for name, each in of_type.items()}
+    return used
 
 
 def _keep(ctx: Context, scope: str, given: Limits, used: dict[str, int]) -> None:

@@ -1,9 +1,10 @@
 """How much a project may have, and how much it has."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, bindparam, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from onestack.core import quota
@@ -63,9 +64,10 @@ def limits_of(session: Session, scope: str) -> dict[str, int]:
     return found
 
 
-def usage_of(project_id: str, type_id: str | None = None) -> dict[str, Select[tuple[Any]]]:
+def usage_of(project_id: str, type_id: str | None = None) -> quota.Usage:
     """How to count what a project has, of one type or of all."""
-    return {name: _counted(name, project_id, type_id) for name in COUNTED}
+    statements = {name: _counted(name, of_type=type_id is not None) for name in COUNTED}
+    return quota.Usage(statements, {"project_id": project_id, "type_id": type_id})
 
 
 def check(
@@ -78,33 +80,32 @@ def check(
     largest = limits["per_volume_gigabytes"]
     if largest != quota.UNLIMITED and size > largest:
         raise VolumeTooLarge(size=size, limit=largest)
-    usage, amounts = {}, {}
+    statements, amounts = {}, {}
     for name, amount in wanted.items():
-        usage[name], amounts[name] = _counted(name, project_id), amount
+        statements[name], amounts[name] = _counted(name), amount
         of_type = f"{name}_{kind.name}"
         if of_type in limits:
-            usage[of_type], amounts[of_type] = _counted(name, project_id, kind.id), amount
+            statements[of_type], amounts[of_type] = _counted(name, of_type=True), amount
+    usage = quota.Usage(statements, {"project_id": project_id, "type_id": kind.id})
     quota.check(session, f"volume:{project_id}", limits, usage, amounts, QuotaExceeded)
 
 
-def _counted(name: str, project_id: str, type_id: str | None = None) -> Select[tuple[Any]]:
+@cache
+def _counted(name: str, *, of_type: bool = False) -> Select[tuple[Any]]:
     if name == "gigabytes":
         parts = [
-            _of(select(func.coalesce(func.sum(column), 0)), record, project_id, type_id)
+            _of(select(func.coalesce(func.sum(column), 0)), record, of_type)
             for column, record in (
                 (VolumeRecord.size, VolumeRecord), (SnapshotRecord.volume_size, SnapshotRecord),
             )
         ]  # fmt: skip
         return select(parts[0].scalar_subquery() + parts[1].scalar_subquery())
     record = VolumeRecord if name == "volumes" else SnapshotRecord
-    return _of(select(func.count(record.id)), record, project_id, type_id)
+    return _of(select(func.count(record.id)), record, of_type)
 
 
 def _of(
-    statement: Select[Any],
-    record: type[VolumeRecord] | type[SnapshotRecord],
-    project_id: str,
-    type_id: str | None,
+    statement: Select[Any], record: type[VolumeRecord] | type[SnapshotRecord], of_type: bool
 ) -> Select[Any]:
-    found = statement.where(record.project_id == project_id)
-    return found if type_id is None else found.where(record.volume_type_id == type_id)
+    found = statement.where(record.project_id == bindparam("project_id"))
+    return found.where(record.volume_type_id == bindparam("type_id")) if of_type else found

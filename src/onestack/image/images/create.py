@@ -78,6 +78,5 @@ def _check_quota(ctx: Context, owner: str | None) -> None:
         return
     name = "image_count_total"
     used: Select[Any] = select(func.count(ImageRecord.id)).where(ImageRecord.owner == owner)
-    quota.check(
-        ctx.session, f"image:{owner}", {name: limit}, {name: used}, {name: 1}, TooManyImages
-    )
+    usage = quota.Usage({name: used})
+    quota.check(ctx.session, f"image:{owner}", {name: limit}, usage, {name: 1}, TooManyImages)

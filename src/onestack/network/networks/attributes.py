@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from sqlalchemy import ColumnElement, or_, select
 
 from onestack.core.context import Context
+from onestack.core.db import by_key
 from onestack.core.shapes import UNSET, Id, Meta, Shape, UnsetType, field
 from onestack.network import lists, rbac, rules
 from onestack.network.attributes import Text
@@ -152,7 +153,7 @@ def visible(ctx: Context) -> Mapping[str, ColumnElement[Any]]:
 
 def seen(ctx: Context, network_id: str) -> NetworkRecord:
     """A network that the caller may know of."""
-    record = ctx.session.scalar(select(NetworkRecord).where(NetworkRecord.id == network_id))
+    record = by_key(ctx.session, NetworkRecord, network_id)
     if record is None or not is_seen(ctx, record):
         raise NetworkNotFound(id=network_id[:64])
     return record

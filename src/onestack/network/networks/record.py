@@ -1,9 +1,8 @@
 """A network's row."""
 
-from sqlalchemy import select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from onestack.core.db import Record
+from onestack.core.db import Record, by_key
 from onestack.core.errors import Conflict, NotFound
 from onestack.network.standard import Standard
 
@@ -41,7 +40,7 @@ class NetworkInUse(Conflict):
 
 def find(session: Session, network_id: str) -> NetworkRecord:
     """The network with this id, whoever may see it."""
-    record = session.scalar(select(NetworkRecord).where(NetworkRecord.id == network_id))
+    record = by_key(session, NetworkRecord, network_id)
     if record is None:
         raise NetworkNotFound(id=network_id[:64])
     return record

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from onestack.core import clock, event
@@ -19,6 +19,11 @@ from onestack.network.standard import new_id
 from onestack.network.subnets.record import of_network
 
 TRIES = 5
+
+_TAKEN = select(PortRecord.mac_address).where(
+    PortRecord.network_id == bindparam("network_id"),
+    PortRecord.mac_address.in_(bindparam("macs", expanding=True)),
+)
 
 
 class MacInUse(Conflict):
@@ -114,10 +119,8 @@ def _macs(session: Session, network_id: str, wanted: Sequence[NewPort]) -> list[
 
 
 def _taken(session: Session, network_id: str, macs: Sequence[str]) -> set[str]:
-    found = select(PortRecord.mac_address).where(
-        PortRecord.network_id == network_id, PortRecord.mac_address.in_(macs)
-    )
-    return set(session.scalars(found))
+    values = {"network_id": network_id, "macs": macs}
+    return set(session.scalars(_TAKEN, values))
 
 
 def _guard(session: Session, wanted: Sequence[NewPort], records: Sequence[PortRecord]) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
-from sqlalchemy import Table, insert, select
+from sqlalchemy import Table, bindparam, insert, select
 from sqlalchemy.orm import Session
 
 from onestack.core import clock
@@ -20,6 +20,8 @@ FIXED_IPS_MAX = 5
 DRAWS = 8  # at first; nearly always one of them is free
 
 _ADDRESSES = cast(Table, AddressRecord.__table__)
+_TAKEN = select(_ADDRESSES.c.ip_address).where(_ADDRESSES.c.subnet_id == bindparam("subnet_id"))
+_TAKEN_OF = _TAKEN.where(_ADDRESSES.c.ip_address.in_(bindparam("addresses", expanding=True)))
 
 
 class InvalidIpForNetwork(BadRequest):
@@ -147,10 +149,7 @@ class Allocator:
     def _is_taken(self, subnet_id: str, address: str) -> bool:
         if (subnet_id, address) in self._given:
             return True
-        found = select(_ADDRESSES.c.port_id).where(
-            _ADDRESSES.c.subnet_id == subnet_id, _ADDRESSES.c.ip_address == address
-        )
-        return self._session.execute(found).first() is not None
+        return bool(self._taken_of(subnet_id, [address]))
 
     def _open(self, wish: Wish) -> list[str]:
         """The subnets that a port still gets an address of by chance."""
@@ -199,13 +198,7 @@ class Allocator:
         chance = clock.randomness()
         numbers = ipam.draws(ranges, len(waiting) + DRAWS, chance)
         texts = [ipam.text(each, subnet.ip_version) for each in numbers]
-        taken = set(
-            self._session.execute(
-                select(_ADDRESSES.c.ip_address).where(
-                    _ADDRESSES.c.subnet_id == subnet.id, _ADDRESSES.c.ip_address.in_(texts)
-                )
-            ).scalars()
-        )
+        taken = self._taken_of(subnet.id, texts)
         left = [e for e in texts if e not in taken and (subnet.id, e) not in self._given]
         if len(left) < len(waiting):
             found = ipam.free(ranges, self._taken(subnet), len(waiting), chance)
@@ -217,12 +210,15 @@ class Allocator:
 
     def _taken(self, subnet: SubnetRecord) -> set[int]:
         """Every address of a subnet that somebody has."""
-        rows = self._session.execute(
-            select(_ADDRESSES.c.ip_address).where(_ADDRESSES.c.subnet_id == subnet.id)
-        )
+        rows = self._session.execute(_TAKEN, {"subnet_id": subnet.id})
         found = {int(ipaddress.ip_address(each)) for each in rows.scalars()}
         own = {address for subnet_id, address in self._given if subnet_id == subnet.id}
         return found | {int(ipaddress.ip_address(each)) for each in own}
+
+    def _taken_of(self, subnet_id: str, addresses: Sequence[str]) -> set[str]:
+        """Which of these addresses somebody has."""
+        values = {"subnet_id": subnet_id, "addresses": addresses}
+        return set(self._session.execute(_TAKEN_OF, values).scalars())
 
     def _note(self, wish: Wish, subnet_id: str, address: str) -> None:
         wish.given.append((subnet_id, address))

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from sqlalchemy import ColumnElement, and_, select
 
 from onestack.core.context import Context
+from onestack.core.db import by_key
 from onestack.core.shapes import UNSET, Id, Meta, Shape, UnsetType, field
 from onestack.network import rules
 from onestack.network.attributes import InvalidInput, Text, address
@@ -149,7 +150,7 @@ class PortsAnswer(Shape):
 
 def seen(ctx: Context, port_id: str) -> tuple[PortRecord, dict[str, object]]:
     """A port that the caller may know of, and what rules judge by."""
-    record = ctx.session.scalar(select(PortRecord).where(PortRecord.id == port_id))
+    record = by_key(ctx.session, PortRecord, port_id)
     if record is None:
         raise PortNotFound(id=port_id[:64])
     network = ctx.session.get(NetworkRecord, record.network_id)

@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import ForeignKey, Index, UniqueConstraint, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from onestack.core.db import Record
+from onestack.core.db import Record, by_key
 from onestack.core.errors import NotFound
 from onestack.network.standard import TOPIC, Standard
 
@@ -61,7 +61,7 @@ class PortNotFound(NotFound):
 
 def find(session: Session, port_id: str) -> PortRecord:
     """The port with this id, whoever may see it."""
-    record = session.scalar(select(PortRecord).where(PortRecord.id == port_id))
+    record = by_key(session, PortRecord, port_id)
     if record is None:
         raise PortNotFound(id=port_id[:64])
     return record

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
-from sqlalchemy import Table, select
+from sqlalchemy import Table, bindparam, select
 from sqlalchemy.orm import Session
 
 from onestack.core.context import Context
@@ -25,6 +25,16 @@ VIF = {"port_filter": True, "connectivity": "l2"}
 
 _ADDRESSES = cast(Table, AddressRecord.__table__)
 _GUARDS = cast(Table, PortSecurityGroupRecord.__table__)
+_ADDRESSES_OF = (
+    select(_ADDRESSES.c.port_id, _ADDRESSES.c.subnet_id, _ADDRESSES.c.ip_address)
+    .where(_ADDRESSES.c.port_id.in_(bindparam("ids", expanding=True)))
+    .order_by(_ADDRESSES.c.position)
+)
+_GUARDS_OF = (
+    select(_GUARDS.c.port_id, _GUARDS.c.security_group_id)
+    .where(_GUARDS.c.port_id.in_(bindparam("ids", expanding=True)))
+    .order_by(_GUARDS.c.security_group_id)
+)
 
 
 def views(ctx: Context, rows: Sequence[Any]) -> list[PortView]:
@@ -81,12 +91,10 @@ def _names(name: str, fixed: Iterable[dict[str, str]]) -> list[dict[str, str]]:
 
 def _addresses(session: Session, ids: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
     """The (subnet, address) pairs of each port."""
-    columns = (_ADDRESSES.c.port_id, _ADDRESSES.c.subnet_id, _ADDRESSES.c.ip_address)
     found: dict[str, list[tuple[str, str]]] = {}
     for some in _chunks(ids):
-        statement = select(*columns).where(_ADDRESSES.c.port_id.in_(some))
-        for port_id, subnet_id, address in session.execute(
-            statement.order_by(_ADDRESSES.c.position)
+        for port_id, subnet_id, address in session.connection().execute(
+            _ADDRESSES_OF, {"ids": some}
         ):
             found.setdefault(port_id, []).append((subnet_id, address))
     return found
@@ -96,10 +104,7 @@ def _groups(session: Session, ids: Sequence[str]) -> dict[str, list[str]]:
     """The groups that guard each port."""
     found: dict[str, list[str]] = {}
     for some in _chunks(ids):
-        statement = select(_GUARDS.c.port_id, _GUARDS.c.security_group_id).where(
-            _GUARDS.c.port_id.in_(some)
-        )
-        for port_id, group_id in session.execute(statement.order_by(_GUARDS.c.security_group_id)):
+        for port_id, group_id in session.connection().execute(_GUARDS_OF, {"ids": some}):
             found.setdefault(port_id, []).append(group_id)
     return found
 

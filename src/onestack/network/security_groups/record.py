@@ -4,7 +4,7 @@ import datetime as dt
 from contextlib import suppress
 from typing import cast
 
-from sqlalchemy import ForeignKey, Table, select
+from sqlalchemy import ForeignKey, Table, bindparam, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -74,16 +74,17 @@ class SecurityGroupNotFound(NotFound):
 
 
 _GROUPS = cast(Table, SecurityGroupRecord.__table__)
+_DEFAULT_OF = select(_GROUPS.c.id).where(_GROUPS.c.default_of == bindparam("project_id"))
 
 
 def default_group(session: Session, project_id: str) -> str:
     """The id of a project's default group, which is made when somebody first asks for it."""
-    wanted = select(_GROUPS.c.id).where(_GROUPS.c.default_of == project_id)
-    found: str | None = session.execute(wanted).scalar()
+    wanted = {"project_id": project_id}
+    found: str | None = session.connection().execute(_DEFAULT_OF, wanted).scalar()
     if found is None:
         with suppress(IntegrityError), session.begin_nested():  # somebody else was faster
             _add_default(session, project_id)
-        found = session.execute(wanted).scalar_one()
+        found = session.execute(_DEFAULT_OF, wanted).scalar_one()
     return found
 
 

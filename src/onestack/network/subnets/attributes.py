@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from sqlalchemy import ColumnElement, select
 
 from onestack.core.context import Context
+from onestack.core.db import by_key
 from onestack.core.shapes import UNSET, Id, Meta, Shape, UnsetType, field
 from onestack.network import lists, rbac, rules
 from onestack.network.attributes import Text
@@ -163,7 +164,7 @@ def visible(ctx: Context) -> Mapping[str, ColumnElement[Any]]:
 
 def seen(ctx: Context, subnet_id: str) -> tuple[SubnetRecord, dict[str, object]]:
     """A subnet that the caller may know of, and what rules judge by."""
-    record = ctx.session.scalar(select(SubnetRecord).where(SubnetRecord.id == subnet_id))
+    record = by_key(ctx.session, SubnetRecord, subnet_id)
     if record is None:
         raise SubnetNotFound(id=subnet_id[:64])
     network = ctx.session.get(NetworkRecord, record.network_id)

@@ -1,11 +1,12 @@
 """A subnet's row."""
 
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ForeignKey, select
+from sqlalchemy import ForeignKey, Select, bindparam, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from onestack.core.db import Record
+from onestack.core.db import Record, by_key
 from onestack.core.errors import Conflict, NotFound
 from onestack.network.standard import Standard
 
@@ -45,7 +46,7 @@ class SubnetInUse(Conflict):
 
 def find(session: Session, subnet_id: str) -> SubnetRecord:
     """The subnet with this id, whoever may see it."""
-    record = session.scalar(select(SubnetRecord).where(SubnetRecord.id == subnet_id))
+    record = by_key(session, SubnetRecord, subnet_id)
     if record is None:
         raise SubnetNotFound(id=subnet_id[:64])
     return record
@@ -53,5 +54,10 @@ def find(session: Session, subnet_id: str) -> SubnetRecord:
 
 def of_network(session: Session, network_id: str) -> list[SubnetRecord]:
     """A network's subnets, the oldest first."""
-    found = select(SubnetRecord).where(SubnetRecord.network_id == network_id)
-    return list(session.scalars(found.order_by(SubnetRecord.created_at, SubnetRecord.id)))
+    return list(session.scalars(_of_network(), {"network_id": network_id}))
+
+
+@cache
+def _of_network() -> Select[Any]:
+    found = select(SubnetRecord).where(SubnetRecord.network_id == bindparam("network_id"))
+    return found.order_by(SubnetRecord.created_at, SubnetRecord.id)

@@ -3,9 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import select
-
 from onestack.core.context import Context
+from onestack.core.db import by_key
 from onestack.core.flow import Flow
 from onestack.volume import rules
 from onestack.volume.volumes.record import InvalidVolume, VolumeNotFound, VolumeRecord, locked
@@ -13,7 +12,7 @@ from onestack.volume.volumes.record import InvalidVolume, VolumeNotFound, Volume
 
 def seen(ctx: Context, volume_id: str) -> VolumeRecord:
     """The volume to show, when the caller may know of it."""
-    found = ctx.session.scalar(select(VolumeRecord).where(VolumeRecord.id == volume_id))
+    found = by_key(ctx.session, VolumeRecord, volume_id)
     return _judged(ctx, found, volume_id)
 
 
