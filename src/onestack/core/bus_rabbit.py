@@ -9,25 +9,17 @@ import asyncio
 import logging
 import os
 import socket
-import ssl
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import aio_pika
-from aio_pika.abc import (
-    AbstractChannel,
-    AbstractConnection,
-    AbstractExchange,
-    AbstractIncomingMessage,
-    AbstractQueue,
-)
+from aio_pika.abc import AbstractIncomingMessage
 from aiormq.exceptions import AMQPError, ChannelInvalidStateError, DeliveryError, PublishError
-from pamqp.common import FieldTable
 
 from onestack.core import clock, log
 from onestack.core.bus import Notified, Rung, heard
@@ -41,6 +33,15 @@ from onestack.core.message import (
     BusError,
 )
 from onestack.core.peer import Peer
+from onestack.core.rabbit_session import (
+    DOORBELLS,
+    NOTIFICATIONS,
+    Heard,
+    Served,
+    Session,
+    Told,
+    broker_url,
+)
 
 T = TypeVar("T")
 
@@ -48,77 +49,15 @@ CONNECT_S = 10.0
 CONFIRM_S = 10.0
 ATTACH_S = 5.0
 GRACE_S = 5.0
-HEARTBEAT_S = 10
 RETRY_MIN_S = 0.1
 RETRY_MAX_S = 5.0
 SETTLE_S = 2 * RETRY_MAX_S
-
 QUEUE_MAX = 1000
-QUEUE_IDLE_S = 24 * 3600
-DELIVERIES_MAX = 20
-HEARD_MAX = 10_000
-HEARD_AT_ONCE = 100
 
-NOTIFICATIONS = "onestack.notifications"
-DOORBELLS = "onestack.doorbells"
 LIBRARIES = ("aiormq", "aio_pika")
 FAILED = "failure"
 DONE = "result"
 LOST = (AMQPError, ChannelInvalidStateError, OSError, TimeoutError)
-
-
-@dataclass(eq=False)
-class _Served:
-    """An address that this process serves, across connections."""
-
-    name: str
-    peer: Peer
-    threads: ThreadPoolExecutor
-
-
-@dataclass(eq=False)
-class _Heard:
-    """A subscription of this process, across connections."""
-
-    exchange: str
-    name: str
-    told: Callable[[str, bytes], None]
-    threads: ThreadPoolExecutor
-
-
-@dataclass(eq=False)
-class _Session:
-    """What lives as long as one connection."""
-
-    connection: AbstractConnection
-    lost: "asyncio.Future[None]"
-    calls: AbstractExchange
-    exchanges: dict[str, AbstractExchange]
-    settled_at: float
-    replies: str = ""
-    attached: "dict[_Served | _Heard, asyncio.Task[None]]" = field(default_factory=dict)
-    consumers: list[tuple[AbstractQueue, str]] = field(default_factory=list)
-
-    def lose(self, *_: object) -> None:
-        if not self.lost.done():
-            self.lost.set_result(None)
-
-    async def channel(self, at_once: int) -> AbstractChannel:
-        """A channel for a consumer of its own."""
-        channel = await self.connection.channel()
-        await channel.set_qos(prefetch_count=at_once)
-        return channel
-
-    async def consume(
-        self,
-        channel: AbstractChannel,
-        queue: AbstractQueue,
-        told: Callable[[AbstractIncomingMessage], Awaitable[None]],
-    ) -> None:
-        self.consumers.append((queue, await queue.consume(told)))
-        # A session that lost one of its consumers starts again from the beginning.
-        channel.close_callbacks.add(self.lose)
-        (await channel.get_underlay_channel()).on_consumer_cancel_callbacks.add(self.lose)
 
 
 class Rabbit:
@@ -132,13 +71,13 @@ class Rabbit:
         self.threads_per_address = threads_per_address
         self.queue_max = queue_max
         self.trouble: str | None = "not connected yet"
-        self._served: list[_Served] = []
-        self._heard: list[_Heard] = []
+        self._served: list[Served] = []
+        self._heard: list[Heard] = []
         self._replies: dict[str, asyncio.Future[Answer]] = {}
         self._rings: dict[str, bool] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._deliveries: set[asyncio.Task[Any]] = set()
-        self._session: _Session | None = None
+        self._session: Session | None = None
         self._was_connected = False
         self._closed = False
         self._loop = asyncio.new_event_loop()
@@ -162,7 +101,10 @@ class Rabbit:
 
     def serve(self, address: str, peer: object, contract: Contract) -> None:
         threads = ThreadPoolExecutor(self.threads_per_address, thread_name_prefix=address)
-        self._do(self._add(self._served, _Served(address, Peer(peer, contract), threads)))
+        served = Served(
+            address, Peer(peer, contract), threads, self.threads_per_address, self.queue_max
+        )
+        self._do(self._add(self._served, served))
 
     def notify(self, topic: str, payload: bytes) -> None:
         message = _message(payload, {MESSAGE_ID: clock.new_id()}, type=topic)
@@ -172,7 +114,7 @@ class Rabbit:
         def told(notified: str, payload: bytes) -> None:
             heard(callback, notified, payload)
 
-        self._do(self._add(self._heard, _Heard(NOTIFICATIONS, topic, told, _one_thread(topic))))
+        self._do(self._add(self._heard, Heard(NOTIFICATIONS, topic, told, _one_thread(topic))))
 
     def ring(self, topic: str) -> None:
         with suppress(RuntimeError):  # the bus may close at this very moment
@@ -182,7 +124,7 @@ class Rabbit:
         def told(_topic: str, _payload: bytes) -> None:
             heard(callback)
 
-        self._do(self._add(self._heard, _Heard(DOORBELLS, topic, told, _one_thread(topic))))
+        self._do(self._add(self._heard, Heard(DOORBELLS, topic, told, _one_thread(topic))))
 
     def close(self) -> None:
         if self._closed:
@@ -248,7 +190,10 @@ class Rabbit:
             client_properties={"connection_name": f"onestack {socket.gethostname()} {os.getpid()}"},
         )
         try:
-            session = await self._open(connection)
+            # Peers of a broker that lost its memory need a moment to declare their queues again.
+            settled_at = self._loop.time() + SETTLE_S if self._was_connected else 0.0
+            session = await Session.open(connection, self._take_reply, settled_at)
+            session.lost.add_done_callback(self._drop)
             attaching = [self._attached(session, served) for served in self._served]
             attaching += [self._attached(session, each) for each in self._heard]
             if attaching:
@@ -268,93 +213,34 @@ class Rabbit:
         self._session = None
         self._up.clear()
 
-    async def _open(self, connection: AbstractConnection) -> _Session:
-        channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
-        kind = aio_pika.ExchangeType.TOPIC
-        session = _Session(
-            connection,
-            self._loop.create_future(),
-            channel.default_exchange,
-            {
-                NOTIFICATIONS: await channel.declare_exchange(NOTIFICATIONS, kind, durable=True),
-                DOORBELLS: await channel.declare_exchange(DOORBELLS, kind, durable=True),
-            },
-            # Peers of a broker that lost its memory need a moment to declare their queues again.
-            settled_at=self._loop.time() + SETTLE_S if self._was_connected else 0.0,
-        )
-        session.lost.add_done_callback(self._drop)
-        connection.close_callbacks.add(session.lose)
-        channel.close_callbacks.add(session.lose)
-        replies = await channel.declare_queue(exclusive=True)
-        await replies.consume(self._take_reply, no_ack=True)
-        session.replies = replies.name
-        return session
-
-    def _attached(self, session: _Session, each: _Served | _Heard) -> "asyncio.Task[None]":
+    def _attached(self, session: Session, each: Served | Heard) -> "asyncio.Task[None]":
         """The task that takes something up on a connection; there is one for each."""
         if each not in session.attached:
             session.attached[each] = self._start(self._attach(session, each))
         return session.attached[each]
 
-    async def _attach(self, session: _Session, each: _Served | _Heard) -> None:
+    async def _attach(self, session: Session, each: Served | Heard) -> None:
         """Try until it is taken up: a queue in trouble must not hold up the others."""
         while not session.lost.done():
             try:
                 async with asyncio.timeout(ATTACH_S):
-                    if isinstance(each, _Served):
-                        await self._attach_served(session, each)
+                    if isinstance(each, Served):
+                        answer = partial(self._answer, session, each)
+                        await session.serve(each, self._tracked(answer))
                     else:
-                        await self._attach_heard(session, each)
+                        await session.hear(each, self._tracked(partial(self._tell, each)))
                 return
             except LOST as error:
                 reason = f"{type(error).__name__}: {error}"
                 log.warning("bus: queue not usable", queue=each.name, reason=reason)
             await asyncio.wait((session.lost,), timeout=RETRY_MAX_S)
 
-    async def _attach_served(self, session: _Session, served: _Served) -> None:
-        channel = await session.channel(self.threads_per_address)
-        queue = await channel.declare_queue(
-            served.name,
-            durable=True,
-            arguments={
-                "x-queue-type": "quorum",
-                "x-max-length": self.queue_max,
-                "x-overflow": "reject-publish",
-                "x-expires": QUEUE_IDLE_S * 1000,
-                "x-delivery-limit": DELIVERIES_MAX,
-            },
-        )
-
-        async def told(message: AbstractIncomingMessage) -> None:
-            await self._tracked(self._answer(session, served, message))
-
-        await session.consume(channel, queue, told)
-
-    async def _attach_heard(self, session: _Session, each: _Heard) -> None:
-        rings = each.exchange == DOORBELLS
-        channel = await session.channel(1 if rings else HEARD_AT_ONCE)
-        # One ring waiting is as good as many: the oldest of what is too much goes.
-        arguments: FieldTable = {
-            "x-max-length": 1 if rings else HEARD_MAX,
-            "x-overflow": "drop-head",
-        }
-        queue = await channel.declare_queue(exclusive=True, arguments=arguments)
-        await queue.bind(session.exchanges[each.exchange], each.name)
-
-        async def told(message: AbstractIncomingMessage) -> None:
-            await self._tracked(self._tell(each, message))
-
-        await session.consume(channel, queue, told)
-        if rings:
-            # A doorbell may have rung while nobody could hear it.
-            each.threads.submit(each.told, each.name, b"")
-
-    async def _connected(self) -> _Session:
+    async def _connected(self) -> Session:
         while self._session is None:
             await self._up.wait()
         return self._session
 
-    async def _add(self, many: list[Any], each: _Served | _Heard) -> None:
+    async def _add(self, many: list[Any], each: Served | Heard) -> None:
         """Take something up now, or when the broker can be reached."""
         many.append(each)
         try:
@@ -435,7 +321,7 @@ class Rabbit:
             raise AgentTimeout(text) from None
 
     async def _publish(
-        self, session: _Session, exchange: str, key: str, message: aio_pika.Message
+        self, session: Session, exchange: str, key: str, message: aio_pika.Message
     ) -> bool:
         """Publish once, and say whether the broker has it; if not, it is worth trying again."""
         target = session.exchanges[exchange] if exchange else session.calls
@@ -479,14 +365,19 @@ class Rabbit:
         if reply is not None and not reply.done():
             reply.set_result(Answer(message.body, failed=message.type == FAILED))
 
-    async def _tracked(self, work: Coroutine[Any, Any, None]) -> None:
-        task = self._loop.create_task(work)
-        self._deliveries.add(task)
-        task.add_done_callback(self._deliveries.discard)
-        await asyncio.wait((task,))
+    def _tracked(self, handle: Told) -> Told:
+        """The same, as deliveries that `close` gives a moment to be answered."""
+
+        async def told(message: AbstractIncomingMessage) -> None:
+            task = self._loop.create_task(handle(message))
+            self._deliveries.add(task)
+            task.add_done_callback(self._deliveries.discard)
+            await asyncio.wait((task,))
+
+        return told
 
     async def _answer(
-        self, session: _Session, served: _Served, message: AbstractIncomingMessage
+        self, session: Session, served: Served, message: AbstractIncomingMessage
     ) -> None:
         if not message.message_id or not message.type:
             log.warning("a message that is no call was thrown away", address=served.name)
@@ -513,7 +404,7 @@ class Rabbit:
             # The broker delivers the message again, and the kept answer goes out then.
             log.warning("an answer was not sent", address=served.name, reason=str(error))
 
-    async def _tell(self, each: _Heard, message: AbstractIncomingMessage) -> None:
+    async def _tell(self, each: Heard, message: AbstractIncomingMessage) -> None:
         await self._loop.run_in_executor(
             each.threads, each.told, message.type or "", message.body
         )  # fmt: skip
@@ -521,23 +412,6 @@ class Rabbit:
             await message.ack()
         except LOST as error:
             log.warning("a notification was not acknowledged", reason=str(error))
-
-
-def broker_url(url: str) -> tuple[str, ssl.SSLContext | None]:
-    """The broker's URL with our defaults, and how its certificate is verified."""
-    parts = urlsplit(url)
-    query = dict(parse_qsl(parts.query))
-    if parts.scheme not in ("amqp", "amqps") or not parts.hostname:
-        raise ValueError("the bus needs a URL such as amqp://user:password@host:5672/vhost")
-    if query.pop("no_verify_ssl", "0") != "0":
-        raise ValueError("no_verify_ssl: a broker that is not verified is no broker of ours")
-    tls = None
-    if parts.scheme == "amqps":
-        tls = ssl.create_default_context(cafile=query.pop("cafile", None))
-        if "certfile" in query:
-            tls.load_cert_chain(query.pop("certfile"), query.pop("keyfile", None))
-    query.setdefault("heartbeat", str(HEARTBEAT_S))
-    return urlunsplit(parts._replace(query=urlencode(query))), tls
 
 
 def _message(payload: bytes, headers: Mapping[str, str], **properties: Any) -> aio_pika.Message:
