@@ -84,6 +84,43 @@ class Guest(msgspec.Struct, frozen=True, omit_defaults=True):
     nics: list[str] = []  # ids of its ports
 
 
+class Counters(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What went one way: bytes, in so many packets or requests."""
+
+    bytes: int = 0
+    requests: int = 0
+    errors: int = 0
+    drops: int = 0
+
+
+class NicCounters(msgspec.Struct, frozen=True):
+    """A network card's traffic, as the guest sees its directions."""
+
+    device: str
+    mac: str
+    rx: Counters
+    tx: Counters
+
+
+class DiskCounters(msgspec.Struct, frozen=True):
+    """A disk's traffic."""
+
+    device: str
+    read: Counters
+    written: Counters
+
+
+class Diagnosis(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a guest has used of its host since it was started."""
+
+    power: Power
+    memory_kb: int
+    used_kb: int | None = None
+    cpu_times_ns: list[int] = []
+    nics: list[NicCounters] = []
+    disks: list[DiskCounters] = []
+
+
 class ConsoleAddress(msgspec.Struct, frozen=True):
     """Where a guest's console answers: a host and port, or a path of a Unix socket."""
 
@@ -140,6 +177,9 @@ class Hypervisor(Protocol):
 
     def console_log(self, guest_id: str) -> str:
         """The end of what the guest wrote to its serial console."""
+
+    def diagnose(self, guest_id: str) -> Diagnosis:
+        """What the guest has used."""
 
     def console(self, guest_id: str, kind: Literal["vnc", "serial"]) -> ConsoleAddress: ...
     def guests(self) -> list[Guest]:

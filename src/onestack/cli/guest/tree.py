@@ -18,11 +18,10 @@ VIRTIO_MODULES = (
 )  # fmt: skip
 SCSI_MODULES = ("scsi_common", "scsi_mod", "sd_mod", "virtio_scsi")
 NETWORK_MODULES = ("failover", "net_failover", "virtio_net", "virtio-rng")
-# What nothing waits for; SCSI is there for disks that are plugged in later.
-OTHER_MODULES = ("button", "evdev", "virtio_console", *SCSI_MODULES)
-DRIVE_MODULES = (
-    "libata", "ata_piix", "cdrom", "sr_mod", "isofs", "fat", "vfat", "nls_cp437", "nls_ascii",
-)  # fmt: skip
+FAT_MODULES = ("fat", "vfat", "nls_cp437", "nls_ascii")
+# What nothing waits for; SCSI and FAT are there for disks that are plugged in later.
+OTHER_MODULES = ("button", "evdev", "virtio_console", *SCSI_MODULES, *FAT_MODULES)
+DRIVE_MODULES = ("libata", "ata_piix", "cdrom", "sr_mod", "isofs", *FAT_MODULES)
 INITRD_APPLETS = ("sh", "mount", "umount", "insmod", "usleep", "switch_root")
 FOLDERS = (
     "bin", "sbin", "usr/bin", "usr/sbin", "lib/x86_64-linux-gnu", "lib64", "etc/dropbear", "dev",

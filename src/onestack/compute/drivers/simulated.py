@@ -12,11 +12,15 @@ import msgspec
 from onestack.compute.drivers.simulated_console import Consoles
 from onestack.compute.hypervisor import (
     ConsoleAddress,
+    Counters,
+    Diagnosis,
     Disk,
+    DiskCounters,
     Guest,
     GuestSpec,
     HostDescription,
     Nic,
+    NicCounters,
     Power,
 )
 from onestack.core import clock, download
@@ -52,6 +56,7 @@ class SimulatedHypervisor:
         self._size = (vcpus, memory_mb, disk_gb)
         self._lock = threading.Lock()
         self._guests: dict[str, Guest] = {}
+        self._specs: dict[str, GuestSpec] = {}
         self._consoles = Consoles()
         self._address = f"simulated:{clock.new_id()}"
         _HOSTS[self._address] = self
@@ -72,10 +77,12 @@ class SimulatedHypervisor:
     def destroy(self, guest_id: str, keep_disks: bool = False) -> None:
         with self._lock:
             self._guests.pop(guest_id, None)
+            self._specs.pop(guest_id, None)
         self._consoles.close(guest_id)
 
     def start(self, guest: GuestSpec) -> Guest:
         disks = [each.id for each in guest.disks]
+        self._specs[guest.id] = guest
         return self._put(Guest(guest.id, "running", disks, [each.port_id for each in guest.nics]))
 
     def stop(self, guest_id: str, patience_s: int) -> Guest:
@@ -101,7 +108,9 @@ class SimulatedHypervisor:
 
     def send_disks(self, guest_id: str, address: str) -> None:
         guest = self._of(guest_id)
-        _host_at(address)._put(msgspec.structs.replace(guest, power="shutdown"))
+        there = _host_at(address)
+        there._specs[guest_id] = self._specs[guest_id]
+        there._put(msgspec.structs.replace(guest, power="shutdown"))
 
     def offer(self, guest: GuestSpec, is_live: bool) -> str:
         if self.is_broken:
@@ -136,6 +145,8 @@ class SimulatedHypervisor:
         guest = self._of(guest_id)
         nics = [each for each in guest.nics if each != nic.port_id]
         self._put(msgspec.structs.replace(guest, nics=[*nics, nic.port_id]))
+        spec = self._specs[guest_id]
+        self._specs[guest_id] = msgspec.structs.replace(spec, nics=[*spec.nics, nic])
 
     def detach_nic(self, guest_id: str, port_id: str) -> None:
         guest = self._of(guest_id)
@@ -153,6 +164,20 @@ class SimulatedHypervisor:
     def console_log(self, guest_id: str) -> str:
         lines = [f"[    0.{at:06}] simulated step {at} of its start" for at in range(1, 13)]
         return "\n".join([f"simulated guest {guest_id}", *lines, "login: ", ""])
+
+    def diagnose(self, guest_id: str) -> Diagnosis:
+        """A guest that does nothing: none of its devices has counted anything."""
+        guest, nothing = self._of(guest_id), Counters()
+        spec = self._specs[guest_id]
+        macs = {each.port_id: each.mac for each in spec.nics}
+        return Diagnosis(
+            power=guest.power, memory_kb=spec.memory_mb << 10, cpu_times_ns=[0] * spec.vcpus,
+            nics=[
+                NicCounters(port_id, macs.get(port_id, ""), nothing, nothing)
+                for port_id in guest.nics
+            ],
+            disks=[DiskCounters(each, nothing, nothing) for each in guest.disks],
+        )  # fmt: skip
 
     def console(self, guest_id: str, kind: Literal["vnc", "serial"]) -> ConsoleAddress:
         return self._consoles.address(guest_id, kind)

@@ -7,6 +7,7 @@ from onestack.compute.migrations import read as migrations
 from onestack.compute.servers import (
     evacuate,
     fixed_ips,
+    floating_ips,
     lock,
     migrate,
     moving,
@@ -41,6 +42,7 @@ NOUNS = (
     rescue.api,
     security_groups.api,
     fixed_ips.api,
+    floating_ips.api,
     migrations.api,
     snapshot.api,
     output.api,

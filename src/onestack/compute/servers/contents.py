@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 from onestack.compute.servers import (
     create,
     delete,
+    diagnostics,
     extend_volume,
     external_events,
     instance_actions,
@@ -39,7 +40,7 @@ NOUNS = (
     create.api, read.api, update.api, delete.api, metadata.api, tags.api, ips.api,
     volume_attachments.api, interfaces.api, instance_actions.api,
     metadata_service.api, external_events.api,
-    server_password.api,
+    server_password.api, diagnostics.api,
 )  # fmt: skip
 FLOWS: tuple[type[Flow[Any]], ...] = (
     Build, delete.Delete, volume_attachments.AttachVolume, volume_attachments.DetachVolume,

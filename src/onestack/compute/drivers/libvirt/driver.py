@@ -9,7 +9,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from onestack.compute.drivers.libvirt import acceleration, consoles, devices, host, power, snapshots
+from onestack.compute.drivers.libvirt import (
+    acceleration,
+    consoles,
+    devices,
+    diagnosis,
+    host,
+    power,
+    snapshots,
+)
 from onestack.compute.drivers.libvirt.acceleration import Parts
 from onestack.compute.drivers.libvirt.bindings import libvirt
 from onestack.compute.drivers.libvirt.carrier import Carrier
@@ -20,6 +28,7 @@ from onestack.compute.drivers.libvirt.layout import Layout
 from onestack.compute.drivers.libvirt.migration import Migrations
 from onestack.compute.hypervisor import (
     ConsoleAddress,
+    Diagnosis,
     Disk,
     Guest,
     GuestSpec,
@@ -207,6 +216,9 @@ class LibvirtHypervisor:
 
     def console_log(self, guest_id: str) -> str:
         return consoles.end_of_log(self._layout.serial_log(_checked(guest_id)))
+
+    def diagnose(self, guest_id: str) -> Diagnosis:
+        return diagnosis.of(self._libvirtd.connection(), self._needed(guest_id))
 
     def console(self, guest_id: str, kind: Literal["vnc", "serial"]) -> ConsoleAddress:
         path = self._layout.guest_socket(_checked(guest_id), kind)
