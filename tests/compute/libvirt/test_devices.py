@@ -62,9 +62,18 @@ def test_a_volume_is_plugged_and_unplugged(
     host.call("attach_disk", guest_id=guest.id, disk=volume)
     assert VOLUME in host.call("guests")[0].disks
     until(lambda: "vdb" in ssh(host, key, address, "ls /sys/block"), 10, "the guest sees it")
+    ssh(host, key, address, "sudo mkfs -t vfat /dev/vdb && mount /dev/vdb /mnt && umount /mnt")
     ssh(host, key, address, "sudo mkfs -t ext4 -L mine /dev/vdb && mount /dev/vdb /mnt")
     ssh(host, key, address, "echo HERE-I-AM > /mnt/file; umount /mnt")
     assert ssh(host, key, address, "cat /sys/block/vdb/serial").strip() == VOLUME[:20]
+    found = host.call("diagnose", guest_id=guest.id)
+    assert (found.power, found.memory_kb) == ("running", guest.memory_mb << 10)
+    assert len(found.cpu_times_ns) == guest.vcpus
+    assert min(found.cpu_times_ns) > 0
+    assert {each.device: each.written.bytes > 0 for each in found.disks}["vdb"]
+    (nic,) = found.nics
+    assert nic.mac == guest.nics[0].mac
+    assert min(nic.rx.bytes, nic.tx.bytes) > 0
     shelf.grow(1)
     host.call("extend_disk", guest_id=guest.id, disk_id=VOLUME, size_gb=1)
     sectors = str((1 << 30) // 512)
