@@ -4,7 +4,7 @@ import os
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 
 from onestack.core import clock
 from tests.simulator.scenario import Scenario
@@ -68,11 +68,11 @@ def every_interruption(ground: Ground, scenario: Scenario) -> int:
 def simulate(ground: Ground, scenario: Scenario, seed: int) -> None:
     """A run with several troubles, chosen by a seed, on two hosts whose clocks differ."""
     chance = random.Random(seed)
-    plain = run(ground, scenario, lambda world: None)
+    points, calls = _measured(ground, scenario)
     kinds = ["kill", "fault", "zombie"] + ["interrupt"] * scenario.can_be_interrupted
-    troubles = {chance.randint(1, plain.points): chance.choice(kinds) for _ in range(TROUBLES_MAX)}
+    troubles = {chance.randint(1, points): chance.choice(kinds) for _ in range(TROUBLES_MAX)}
     faults = {
-        chance.randint(1, plain.calls or 1): chance.choice(FAULTS)
+        chance.randint(1, calls or 1): chance.choice(FAULTS)
         for kind in troubles.values() if kind == "fault"
     }  # fmt: skip
 
@@ -112,6 +112,13 @@ def seeds(count: int) -> list[int]:
     """The seed that ONESTACK_SEED names, else the first ones."""
     chosen = os.environ.get("ONESTACK_SEED")
     return [int(chosen)] if chosen else list(range(0, count, STRIDE))
+
+
+@cache
+def _measured(ground: Ground, scenario: Scenario) -> tuple[int, int]:
+    """How many points and calls a run without troubles has."""
+    plain = run(ground, scenario, lambda world: None)
+    return plain.points, plain.calls
 
 
 def _at_quiet_points(ground: Ground, scenario: Scenario, act: Callable[[World], None]) -> int:
