@@ -15,7 +15,8 @@ import sys
 import tempfile
 from argparse import ArgumentParser, Namespace
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,7 @@ sys.path.append(str(Path(__file__).resolve().parents[2]))
 import environment
 import tempest_servers
 import tempest_settings
+import tempest_world
 
 import cloud
 from tests.servers import install
@@ -53,8 +55,9 @@ class Outcome:
         return re.sub(r"\[.*?\]", "", self.id).removeprefix("tempest.")
 
 
-def prepare(programs: Path, folder: Path, home: Path, arguments: Namespace) -> None:
-    """Make a workspace whose settings describe the cloud."""
+@contextmanager
+def prepared(programs: Path, folder: Path, home: Path, arguments: Namespace) -> Iterator[None]:
+    """A workspace whose settings describe the cloud, and what tests want to find in that."""
     signed_in = cloud.Cloud(cloud.account_from_arguments(arguments))
     signed_in.sign_in()
     settings = tempest_settings.discover(signed_in)
@@ -67,8 +70,10 @@ def prepare(programs: Path, folder: Path, home: Path, arguments: Namespace) -> N
         settings["scenario"] |= tempest_servers.image_file(
             signed_in, settings["compute"]["image_ref"], folder / "image"
         )
-    path = tempest_settings.write(settings, folder)
-    print(f"settings: {path}", file=sys.stderr)
+    with tempest_world.made(signed_in, settings):
+        path = tempest_settings.write(settings, folder)
+        print(f"settings: {path}", file=sys.stderr)
+        yield
 
 
 def listed(programs: Path, folder: Path, arguments: Namespace) -> list[str]:
@@ -145,9 +150,9 @@ def main() -> int:
     parent = Path(tempfile.mkdtemp(prefix="onestack-tempest-"))
     folder = arguments.keep or parent / "workspace"
     try:
-        prepare(programs, folder.resolve(), parent, arguments)
-        expected = listed(programs, folder, arguments)
-        outcomes = run(programs, folder, arguments)
+        with prepared(programs, folder.resolve(), parent, arguments):
+            expected = listed(programs, folder, arguments)
+            outcomes = run(programs, folder, arguments)
     finally:
         shutil.rmtree(parent, ignore_errors=True)
     return 0 if report(outcomes, expected) else 1

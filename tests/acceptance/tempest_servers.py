@@ -23,7 +23,10 @@ FEATURES = {
     "rescue": ("rescue",),
     "changePassword": ("change_password",),
 }
-BETWEEN_HOSTS = {"migrate": ("cold_migration",), "os-migrateLive": ("live_migration",)}
+BETWEEN_HOSTS = {
+    "migrate": ("cold_migration",),
+    "os-migrateLive": ("live_migration", "volume_backed_live_migration"),
+}
 
 
 def compute(cloud: Cloud) -> Settings:

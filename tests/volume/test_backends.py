@@ -26,6 +26,32 @@ def test_services_are_seen_and_switched_off(fresh: Local) -> None:
     boss.put("/os-services/enable", {**named, "binary": "other"}, 404)
 
 
+def test_a_backend_is_frozen_and_thawed(fresh: Local) -> None:
+    boss, user = admin(fresh), newcomer(fresh, "frozen")
+    settle(fresh)
+    (service,) = boss.get("/os-services?binary=cinder-volume")["services"]
+    named = {"host": service["host"]}
+    user.put("/os-services/freeze", named, 403)
+    boss.put("/os-services/freeze", named, 202)
+    (service,) = boss.get("/os-services?binary=cinder-volume")["services"]
+    assert (service["frozen"], service["status"]) == (True, "disabled")
+    user.volume("error")
+    user.put("/os-services/thaw", named, 403)
+    boss.put("/os-services/thaw", named, 202)
+    (service,) = boss.get("/os-services?binary=cinder-volume")["services"]
+    assert (service["frozen"], service["status"]) == (False, "enabled")
+    user.volume()
+    for verb in ("freeze", "thaw"):
+        boss.put(f"/os-services/{verb}", {"host": "nowhere"}, 400)
+        boss.put(f"/os-services/{verb}", {}, 400)
+
+
+def test_a_thing_without_a_name_is_not_its_list(local: Local) -> None:
+    user = newcomer(local, "nameless")
+    user.get("/volumes/", 404)
+    user.get("/volumes")
+
+
 def test_pools_hosts_and_capabilities(local: Local) -> None:
     boss, user = admin(local), newcomer(local, "backends-pools")
     user.volume(size=2)

@@ -71,6 +71,7 @@ SERVICE = Service(
     microversions=VERSIONS,
     style=VolumeStyle(),
     topic="volume",
+    takes_last_slash=False,
     shared_rules=SHARED | {rule.name: rule.check for rule in JUDGED_TOO},
     project_under="/v3",
     nouns=(

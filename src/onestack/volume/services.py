@@ -16,8 +16,13 @@ PATH = "/v3/os-services"
 INDEX = rules.rule("volume_extension:services:index", rules.ADMIN)
 UPDATE = rules.rule("volume_extension:services:update", rules.ADMIN)
 BACKEND = "cinder-volume"
+FROZEN = "frozen"  # why a backend that is frozen has no new volumes
 # What schedules is the control plane, which is up when it answers.
 SCHEDULER, SCHEDULER_HOST = "cinder-scheduler", "control"
+
+
+class UnknownService(BadRequest):
+    message = "Invalid input received: Service {binary} could not be found on host {host}."
 
 
 class ServiceQuery(Shape):
@@ -50,6 +55,12 @@ class ServiceBody(Shape):
     binary: Name | None = None
     service: Name | None = None
     disabled_reason: Short | None = None
+
+
+class HostBody(Shape):
+    """Which backend's host."""
+
+    host: Name
 
 
 class Changed(Shape):
@@ -102,6 +113,27 @@ def disable_for(ctx: Context, body: ServiceBody) -> Changed:
     return _changed(body, agent)
 
 
+@api.put(f"{PATH}/freeze", rules.rule("volume:freeze_host", rules.ADMIN), status=202)
+def freeze(ctx: Context, body: HostBody) -> None:
+    """Let a backend have no new volumes, because it is frozen."""
+    agent = _named(ctx, body)
+    agent.is_enabled, agent.disabled_reason = False, FROZEN
+
+
+@api.put(f"{PATH}/thaw", rules.rule("volume:thaw_host", rules.ADMIN), status=202)
+def thaw(ctx: Context, body: HostBody) -> None:
+    """Let a backend that was frozen have new volumes again."""
+    agent = _named(ctx, body)
+    agent.is_enabled, agent.disabled_reason = True, None
+
+
+def _named(ctx: Context, body: HostBody) -> AgentRecord:
+    try:
+        return _agent(ctx, ServiceBody(host=body.host))
+    except NotFound:
+        raise UnknownService(binary=BACKEND, host=body.host) from None
+
+
 def _agent(ctx: Context, body: ServiceBody) -> AgentRecord:
     ctx.allow()
     host = body.host.partition("@")[0]
@@ -121,7 +153,7 @@ def _view(agent: AgentRecord) -> ServiceView:
         disabled_reason=agent.disabled_reason,
         replication_status="disabled",
         active_backend_id=None,
-        frozen=False,
+        frozen=agent.disabled_reason == FROZEN,
     )
 
 
