@@ -1,15 +1,17 @@
 """The command as a whole: what it loads, how it ends, and what it says when it cannot go on."""
 
+import shlex
 import subprocess
 import sys
 
 import click
 import pytest
 
-from onestack.cli import VERBS, Verbs
+from onestack.cli import VERBS, Verbs, examples
 from onestack.cli import onestack as group
 from tests.cli.command import Shell
 
+EXAMPLES = [each for verb in VERBS for each in examples.EXAMPLES[verb]]
 HEAVY = {"sqlalchemy", "uvicorn", "msgspec", "yaml", "rich", "alembic", "asyncio", "http.client"}
 
 
@@ -46,6 +48,29 @@ def test_a_verb_says_of_itself_what_the_list_says(verb: str) -> None:
     command = group.get_command(click.Context(group), verb)
     assert command is not None
     assert (command.help or "").splitlines()[0] == VERBS[verb]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_help_of_a_verb_shows_how_it_is_used(shell: Shell, verb: str) -> None:
+    said = shell.good(verb, "--help").out
+    assert examples.EXAMPLES[verb]
+    for each in examples.EXAMPLES[verb]:
+        assert f"\n    {each}\n" in said
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_examples_are_command_lines_that_there_are(example: str) -> None:
+    parse(group, *shlex.split(example))
+
+
+def parse(command: click.Command, name: str, *arguments: str) -> None:
+    """Take a command line apart, as far as its last verb, without doing what it says."""
+    context = command.make_context(name, list(arguments))
+    if isinstance(command, click.Group):
+        left = [*context._protected_args, *context.args]
+        found = command.get_command(context, left[0])
+        assert found is not None, left
+        parse(found, *left)
 
 
 def test_version(shell: Shell) -> None:

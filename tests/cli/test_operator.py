@@ -65,6 +65,7 @@ def test_doctor_sees_a_database_that_lags_behind(shell: Shell) -> None:
     assert refused.code == 1
     assert "onestack down" in refused.err
     shell.good("down", "--data", data)
+    assert "went from" in shell.good("db", "downgrade", "-1", "--data", data).out
     assert "went from" in shell.good("db", "downgrade", "base", "--data", data).out
     assert shell.run("db", "check", "--data", data).code == 1
     rows = {row["check"]: row for row in shell.run("doctor", "--data", data, "-o", "json").json}

@@ -47,7 +47,10 @@ class Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
+        from onestack.cli import examples
+
         command: click.Command = import_module(f"onestack.cli.{cmd_name}").command
+        command.epilog = examples.shown(cmd_name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -63,7 +63,7 @@ def upgrade(revision: str, data: Path | None) -> None:
     _migrate(folders.chosen(data), revision)
 
 
-@command.command()
+@command.command(context_settings={"ignore_unknown_options": True})  # -1 is none
 @click.argument("revision")
 @folders.data_option
 def downgrade(revision: str, data: Path | None) -> None:
