@@ -54,7 +54,7 @@ def test_exporting_again_gives_the_same_and_lets_another_host_in(backend: FileBa
     backend.create("v", 1)
     first = backend.export("v", "a", HOST)
     assert backend.export("v", "a", HOST) == first
-    assert backend.export("v", "a", OTHER) == first  # as while a guest moves
+    assert backend.export("v", "a", OTHER, is_shared=True) == first  # as while a guest moves
     assert not Initiator(first, OTHER).is_refused()
     assert not Initiator(first, HOST).is_refused()
     backend.unexport("v", "a")
@@ -79,6 +79,26 @@ def test_detaching_cuts_off_a_guest_that_holds_on(backend: FileBackend) -> None:
         guest.kill()
         said, _ = guest.communicate()
     assert "read 1048576/1048576" not in said
+
+
+def test_who_is_let_in_alone_shuts_the_other_host_out(backend: FileBackend) -> None:
+    """As when a guest has moved, or is made anew because its host was thought dead."""
+    backend.create("v", 1)
+    guest = Initiator(backend.export("v", "a", HOST)).begin()
+    assert guest.stdin is not None
+    assert guest.stdout is not None
+    guest.stdin.write("write -P 1 0 1M\n")
+    guest.stdin.flush()
+    guest.stdout.readline()
+    connection = backend.export("v", "a", OTHER)
+    try:
+        said, _ = guest.communicate("write -P 2 0 1M\nquit\n", timeout=3)
+    except subprocess.TimeoutExpired:  # the initiator tries again for ever
+        guest.kill()
+        said, _ = guest.communicate()
+    assert "wrote 1048576/1048576" not in said
+    assert is_read(Initiator(connection, OTHER).run(reading(1)))
+    assert Initiator(connection, HOST).is_refused()
 
 
 def test_a_volume_grows_when_nobody_has_it(backend: FileBackend) -> None:

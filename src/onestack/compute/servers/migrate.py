@@ -125,7 +125,8 @@ class MigrateLive(Flow[ServerRecord]):
             return self.wait_for_ports
         first, *self.volumes = self.volumes
         connector = connector_of(self.session, self.destination)
-        return moving.connect(self.session, first, connector, self.connect, self.stay)
+        following = self.connect
+        return moving.connect(self.session, first, connector, following, self.stay, is_shared=True)
 
     @step(shows="migrating")
     def wait_for_ports(self) -> Next:
@@ -165,7 +166,7 @@ class MigrateLive(Flow[ServerRecord]):
         set_status(migration, "post-migrating")
         return Ask(
             agent(self.source), Hypervisor.destroy, {"guest_id": server.id},
-            then=self.finish, otherwise=self.finish, timeout_s=moving.CREATE_S,
+            then=self.reconnect, otherwise=self.reconnect, timeout_s=moving.CREATE_S,
         )  # fmt: skip
 
     @step(shows="migrating")
@@ -189,7 +190,7 @@ class MigrateLive(Flow[ServerRecord]):
 
     @step(shows="migrating")
     def reconnect(self) -> Next:
-        """Only the host that the server stays on reaches its volumes."""
+        """Only the host that the server is on reaches its volumes."""
         self.volumes = moving.attachments(self.session, self.subject)
         return self.reconnect_following
 
@@ -197,9 +198,9 @@ class MigrateLive(Flow[ServerRecord]):
     def reconnect_following(self) -> Next:
         if not self.volumes:
             moving.mark_attached(self.session, self.subject)
-            return self.restore
+            return self.restore if self.error else self.finish
         first, *self.volumes = self.volumes
-        connector = connector_of(self.session, self.source)
+        connector = connector_of(self.session, str(self.subject.host))
         following = self.reconnect_following
         return moving.connect(self.session, first, connector, following, following)
 

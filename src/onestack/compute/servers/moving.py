@@ -168,13 +168,14 @@ def attachments(session: Session, server: ServerRecord) -> list[str]:
 
 
 def connect(
-    session: Session, attachment_id: str, connector: dict[str, Any], then: Step, otherwise: Step
-) -> Next:
-    """Have a volume exported to a host by an attachment that is there."""
+    session: Session, attachment_id: str, connector: dict[str, Any], then: Step, otherwise: Step,
+    *, is_shared: bool = False,
+) -> Next:  # fmt: skip
+    """Have a volume exported to a host, alone or not, by an attachment that is there."""
     attachment = session.get(volume.Connect.subject_type, attachment_id)
     if attachment is None:
         return then
-    state = {"connector": connector}
+    state = {"connector": connector, "is_shared": is_shared}
     return Child(volume.Connect, attachment, state=state, then=then, otherwise=otherwise)
 
 

@@ -26,12 +26,13 @@ from onestack.volume.volumes.removal import DeleteVolume
 
 
 class Connect(Flow[AttachmentRecord]):
-    """Have the backend export the volume to a host; afterwards the attachment's `connection_info`
-    says how it is reached."""
+    """Have the backend export the volume to a host, and to it alone unless `is_shared`; afterwards
+    the attachment's `connection_info` says how it is reached."""
 
     event = "volume.attach"
 
     connector: Connector
+    is_shared: bool = False
 
     @step()
     def export(self) -> Next:
@@ -44,6 +45,7 @@ class Connect(Flow[AttachmentRecord]):
             "volume_id": volume.id,
             "attachment_id": self.subject.id,
             "connector": self.connector,
+            "is_shared": self.is_shared,
         }
         return Ask(address(volume.host), Backend.export, asked, then=self.exported)
 

@@ -125,9 +125,12 @@ class FileBackend:
     def delete_snapshot(self, snapshot_id: str) -> None:
         self._removed(self._snapshot(snapshot_id))
 
-    def export(self, volume_id: str, attachment_id: str, connector: Connector) -> Connection:
+    def export(
+        self, volume_id: str, attachment_id: str, connector: Connector, is_shared: bool = False
+    ) -> Connection:
         path = self._present(self._volume(volume_id))
-        return self._targets.export(attachment_id, volume_id, path, connector)
+        targets = self._targets
+        return targets.export(attachment_id, volume_id, path, connector, is_shared=is_shared)
 
     def unexport(self, volume_id: str, attachment_id: str) -> None:
         self._targets.unexport(attachment_id)

@@ -23,6 +23,9 @@ from onestack.volume.backend import Connection, Connector
 IQN = "iqn.2026-01.org.onestack"
 LUN = 1
 TIMEOUT_S = 20.0
+CONNECTION = re.compile(
+    r"Session: (\d+)\s+Connection: (\d+)\s+Initiator: (\S+).*\s+IP Address: (\S+)"
+)
 STOP_PATIENCE_S = 0.3
 START_TRIES = 100
 START_WAIT_S = 0.02
@@ -58,18 +61,23 @@ class TargetDaemon:
         self._folder, self._portal = folder, portal
         self._lock = threading.RLock()
 
-    def export(self, export_id: str, volume_id: str, path: Path, to: Connector) -> Connection:
-        """Let an initiator reach a file; asked again, with the same name and password."""
+    def export(
+        self, export_id: str, volume_id: str, path: Path, to: Connector, *, is_shared: bool
+    ) -> Connection:
+        """Let an initiator reach a file, alone unless it is shared; asked again, with the same
+        name and password."""
         with self._running():
             export = self._known(export_id) or Export(
                 export_id, volume_id, str(path), f"u{secrets.token_hex(8)}",
                 secrets.token_urlsafe(PASSWORD_BYTES), [],
             )  # fmt: skip
             initiator = to.initiator or to.address or "ALL"
-            if initiator not in export.initiators:
-                export.initiators.append(initiator)
+            others = [each for each in export.initiators if each != initiator]
+            export.initiators = [*(others if is_shared else ()), initiator]
             self._write(export)  # before the target is there: none is ever forgotten
-            self._offer(export, self._targets())
+            number = self._offer(export, self._targets())
+            if not is_shared:
+                self._shut_out(number, others)
             return self._connection(export)
 
     def unexport(self, export_id: str) -> None:
@@ -155,8 +163,8 @@ class TargetDaemon:
 
     # Targets
 
-    def _offer(self, export: Export, targets: dict[str, int]) -> None:
-        """Make an export's target what it should be, whatever there is of it."""
+    def _offer(self, export: Export, targets: dict[str, int]) -> int:
+        """Make an export's target what it should be, whatever there is of it; its number."""
         number = targets.get(export.target)
         if number is None:
             number = max(targets.values(), default=0) + 1
@@ -172,9 +180,21 @@ class TargetDaemon:
         with _already_there():
             self._tell("account", "bind", number, *user)
         for initiator in export.initiators:
-            kind = "--initiator-name" if initiator.startswith("iqn.") else "--initiator-address"
             with _already_there():
-                self._tell("target", "bind", number, kind, initiator)
+                self._tell("target", "bind", number, *_named(initiator))
+        return number
+
+    def _shut_out(self, number: int, initiators: list[str]) -> None:
+        """Let initiators in no more, and end what they have begun."""
+        for initiator in initiators:
+            with _already_there():
+                self._tell("target", "unbind", number, *_named(initiator))
+        shown = self._run(["tgtadm", "--lld", "iscsi", "--mode", "conn", "--op", "show",
+                           "--tid", str(number)]) if initiators else ""  # fmt: skip
+        for session, connection, name, address in CONNECTION.findall(shown):
+            if name in initiators or address in initiators:
+                with _already_there():
+                    self._tell("conn", "delete", number, "--sid", session, "--cid", connection)
 
     def _withdraw(self, export: Export) -> None:
         number = self._targets().get(export.target)
@@ -272,6 +292,11 @@ def _replace(path: Path, content: bytes) -> None:
     new.touch(mode=0o600)
     new.write_bytes(content)
     new.rename(path)
+
+
+def _named(initiator: str) -> tuple[str, str]:
+    kind = "--initiator-name" if initiator.startswith("iqn.") else "--initiator-address"
+    return kind, initiator
 
 
 @contextmanager

@@ -98,7 +98,9 @@ class SimulatedBackend:
         with self._changing("delete_snapshot") as state:
             state.snapshots.pop(snapshot_id, None)
 
-    def export(self, volume_id: str, attachment_id: str, connector: Connector) -> Connection:
+    def export(
+        self, volume_id: str, attachment_id: str, connector: Connector, is_shared: bool = False
+    ) -> Connection:
         with self._changing("export") as state:
             _known(state.volumes, volume_id)
             state.exports[attachment_id] = volume_id

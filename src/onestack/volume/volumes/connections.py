@@ -156,7 +156,7 @@ def initialize_connection(
     connector, host = connector_of(body.connector), volume.host
     mode = "ro" if volume.is_readonly else "rw"
     ctx.release()
-    connection = backend(ctx, host).export(volume_id, volume_id, connector)
+    connection = backend(ctx, host).export(volume_id, volume_id, connector, is_shared=True)
     return {"connection_info": told(AttachmentRecord(attach_mode=mode), connection)}
 
 
