@@ -1,5 +1,8 @@
 """Ports that are bound are wired, DHCP servers come and go, and hosts hear of every change."""
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import msgspec
@@ -13,6 +16,7 @@ from onestack.core.bus import Bus
 from onestack.core.db import Database
 from onestack.core.engine import Engine
 from onestack.core.event import EventRecord
+from onestack.core.flow_record import FlowRecord
 from onestack.network.drivers.simulated import SimulatedSwitch
 from onestack.network.switch import (
     Applied,
@@ -25,11 +29,13 @@ from onestack.network.switch import (
     SwitchDescription,
     Trouble,
 )
-from onestack.network.wirings.record import WiringRecord
+from onestack.network.wirings import change
+from onestack.network.wirings.record import SwitchHostRecord, WiringRecord
 from onestack.network.wirings.watch import watch_networks
 from tests.cloud import Local
 from tests.conftest import Clouds
 from tests.network import actors
+from tests.servers.databases import PostgresDatabases
 
 HOSTS = ("east", "west")
 
@@ -329,3 +335,58 @@ def watch(place: Place) -> None:
         flow.session = session
         flow.take("run", None)
     place.settle()
+
+
+def test_who_rings_hosts_in_another_order_is_not_waited_for(
+    postgres_databases: PostgresDatabases,
+) -> None:
+    with postgres_databases.fresh() as url:
+        database = Database(url)
+        with database.transaction() as session:
+            change.ring(session, HOSTS)
+        both = threading.Barrier(2, timeout=30)
+
+        def ring(hosts: tuple[str, ...]) -> None:
+            with database.transaction() as session:
+                change.ring(session, hosts[:1])
+                both.wait()
+                change.ring(session, hosts[1:])
+
+        with ThreadPoolExecutor(2) as threads:
+            list(threads.map(ring, (HOSTS, HOSTS[::-1])))
+        database.close()
+
+
+def test_a_host_that_is_being_wired_is_rung_when_that_is_over(
+    postgres_databases: PostgresDatabases,
+) -> None:
+    """What its flow may wait for is committed first, or both would wait for ever."""
+    with postgres_databases.fresh() as url:
+        database = Database(url)
+        with database.transaction() as session:
+            change.ring(session, ["east"])
+        with ThreadPoolExecutor(1) as threads, database.transaction() as working:
+            flow = working.scalars(select(FlowRecord).with_for_update()).one()
+            before = flow.due_at
+
+            def ring() -> None:
+                with database.transaction() as session:
+                    session.add(SwitchHostRecord(host="new"))
+                    change.ring(session, ["east"])
+
+            ringing = threads.submit(ring)
+            deadline = time.monotonic() + 30
+            while not _is_there(database, "new"):
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            assert not ringing.done()
+            working.commit()
+            ringing.result(30)
+        with database.transaction(write=False) as session:
+            assert session.scalars(select(FlowRecord.due_at)).one() > before
+        database.close()
+
+
+def _is_there(database: Database, host: str) -> bool:
+    with database.transaction(write=False) as session:
+        return session.get(SwitchHostRecord, host) is not None
