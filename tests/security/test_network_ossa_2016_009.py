@@ -27,6 +27,7 @@ def _honest(mine: str) -> dict[str, bytes]:
         "ip": probe.frame(mine, everyone, 0x0800, udp),
         "na": probe.frame(mine, everyone, 0x86DD, advertised),
         "arp": probe.frame(mine, everyone, 0x0806, probe.arp((mine, "10.0.0.5"), "10.0.0.6")),
+        "moved": probe.frame(mine, everyone, 0x8035, b"it is here now, says QEMU"),
     }
 
 
@@ -45,6 +46,7 @@ def _forged(mine: str, yours: str) -> dict[str, bytes]:
         "ip": (mine, 0x0800, stolen),
         "arp address": (mine, 0x0806, probe.arp((mine, "10.0.0.1"), "10.0.0.6")),
         "arp mac": (mine, 0x0806, probe.arp((other, "10.0.0.5"), "10.0.0.6")),
+        "moved": (other, 0x8035, b"another is here now"),
         "dhcp": (mine, 0x0800, served),
         "dhcpv6": (mine, 0x86DD, served6),
         "ra": (mine, 0x86DD, router),

@@ -30,9 +30,11 @@ MULTICAST_REPORTS = [131, 143]
 SOLICITATION, ADVERTISEMENT, ROUTER_ADVERTISEMENT, REDIRECT = 135, 136, 134, 137
 TARGET = {"payload": {"base": "th", "offset": 64, "len": 128}}  # of a neighbour's advertisement
 FULL = (1 << 128) - 1
+# What QEMU sends for a guest that has just moved here: bridges learn from it where it is now.
+RARP = 0x8035
 # A guest speaks IP only, answers nobody's DHCP requests, and announces no router.
 NO_SERVER: list[Rule] = [
-    [match(header("ether", "type"), one_of(["ip", "ip6", "arp"]), "!="), DROP],
+    [match(header("ether", "type"), one_of(["ip", "ip6", "arp", RARP]), "!="), DROP],
     [match(header("udp", "sport"), 67), match(header("udp", "dport"), 68), DROP],
     [match(header("udp", "sport"), 547), match(header("udp", "dport"), 546), DROP],
     [match(header("icmpv6", "type"), one_of([ROUTER_ADVERTISEMENT, REDIRECT])), DROP],
@@ -189,6 +191,7 @@ def _guard(port: PortWiring, number: int) -> list[Rule]:
         v4, v6 = groups.collapsed(networks, 4), groups.collapsed(networks, 6)
         rules += [
             _arp(mac, [*v4, UNSPECIFIED]),
+            [yours, match(header("ether", "type"), RARP), ACCEPT],
             *([[yours, *_from("ip", v4), marked, RETURN]] if v4 else []),
             [yours, *_discover(), marked, RETURN],
             [yours, *_before_an_address(), marked, RETURN],
