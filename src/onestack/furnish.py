@@ -3,6 +3,7 @@
 What an operator deletes afterwards stays deleted: each piece is noted in the data folder.
 """
 
+import socket
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +16,8 @@ from onestack.core.inside import Application, Inside, Refused
 
 NETWORK = "/network/v2.0"
 IMAGE = "/image/v2"
-EXTERNAL_CIDR = "172.24.4.0/24"
-EXTERNAL_GATEWAY = "172.24.4.1"
+EXTERNAL = "172.24.{number}"
+EXTERNAL_FIRST = 4  # the usual one; the next that is free, where other clouds are on this host
 POOL_PREFIX = "10.64.0.0/16"
 PRIVATE_CIDR = "10.0.0.0/24"
 NAMESERVER = "9.9.9.9"
@@ -108,9 +109,10 @@ class Furnisher:
             "provider:network_type": "flat", "provider:physical_network": "public",
         }  # fmt: skip
         made = (await self._admin.post(f"{NETWORK}/networks", {"network": network}))["network"]
+        prefix = _free_prefix()
         subnet = {
             "name": "public", "network_id": made["id"], "ip_version": 4, "enable_dhcp": False,
-            "cidr": EXTERNAL_CIDR, "gateway_ip": EXTERNAL_GATEWAY,
+            "cidr": f"{prefix}.0/24", "gateway_ip": f"{prefix}.1",
         }  # fmt: skip
         await self._admin.post(f"{NETWORK}/subnets", {"subnet": subnet})
 
@@ -140,3 +142,21 @@ class Furnisher:
         router = (await self._member.post(f"{NETWORK}/routers", wanted))["router"]
         path = f"{NETWORK}/routers/{router['id']}/add_router_interface"
         await self._member.ask("PUT", path, {"subnet_id": leg["id"]})
+
+
+def _free_prefix() -> str:
+    """Three bytes of an external network whose gateway is no address of this host."""
+    for number in range(EXTERNAL_FIRST, 256):
+        prefix = EXTERNAL.format(number=number)
+        if not _is_of_this_host(f"{prefix}.1"):
+            return prefix
+    return EXTERNAL.format(number=EXTERNAL_FIRST)
+
+
+def _is_of_this_host(address: str) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError:
+            return False
+    return True
