@@ -3,9 +3,12 @@
 They go on where they may, and are cut where they may not any more.
 """
 
+import re
+
 import pytest
 
 from onestack.network.switch import Item
+from tests.network.linux.conftest import MakeHost
 from tests.network.linux.world import OPEN, Guest, Host, changed, group, network, port, rule
 
 EGRESS = rule(direction="egress")
@@ -101,3 +104,20 @@ def test_no_connection_outlives_its_port(two: Two) -> None:
         assert "dst=10.0.0.6" in two.host.call("conntrack", "-L", "-p", "tcp").stdout
         two.host.apply(gone=[Item("port", two.server.port.id)])
         assert "10.0.0.6" not in two.host.call("conntrack", "-L", "-p", "tcp").stdout
+
+
+def test_a_guest_that_moves_is_guarded_by_the_same_rules_there(make_host: MakeHost) -> None:
+    """OSSN-0095: to the letter, and no packet of before gets by."""
+    net, open_, chosen = network(), group(*OPEN, members=["10.0.0.5"]), group(EGRESS, SSH)
+    moving = port(net, "10.0.0.6", groups=[chosen.id])
+    client = port(net, "10.0.0.5", groups=[open_.id])
+    guarded = []
+    for host in (make_host(), make_host()):
+        host.apply(networks=[net], groups=[open_, chosen])
+        other, server = host.guest(client).addressed(24), host.guest(moving).addressed(24)
+        with server.listening(22), server.listening(80):
+            assert other.connects("10.0.0.6", 22, True)
+            assert other.connects("10.0.0.6", 80, False)
+        rules = host.call("nft", "list", "ruleset").stdout.replace(host.options.mark, "MARK")
+        guarded.append(re.sub(r"packets \d+ bytes \d+|0x[0-9a-f]{4,}|\d{4,}", "#", rules))
+    assert guarded[0] == guarded[1]

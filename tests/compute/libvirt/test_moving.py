@@ -1,5 +1,7 @@
 """Guests that move between hosts, shut down or running, with their disks."""
 
+from xml.etree.ElementTree import fromstring
+
 import msgspec
 import pytest
 
@@ -39,6 +41,13 @@ def moves_with(tiny: GuestImage, pair: tuple[Host, Host], shelf: Storage) -> Non
     before = len(two.call("console_log", guest_id=guest.id))
     until(lambda: len(two.call("console_log", guest_id=guest.id)) > before + 50, 20, "it ticks")
     assert "GUEST-BOOT" not in two.call("console_log", guest_id=guest.id)[before:]
+    # OSSA-2020-006: what it is defined with there is what it has, and no device of before
+    assert devices_of(two, guest.id, "--inactive") == devices_of(two, guest.id)
+    assert two.call("reboot", guest=guest, is_hard=False).disks == disks
+    assert devices_of(two, guest.id, "--inactive") == devices_of(two, guest.id)
+    assert {each for each in devices_of(two, guest.id) if "iqn" in each} == {
+        f"{shelf.connection['data']['target_iqn']}/{shelf.connection['data']['target_lun']}"
+    }
     # it reaches its volume by the other host, and loses it there
     assert "two" in shelf.order("--op", "show", "--mode", "target")
     two.call("detach_disk", guest_id=guest.id, disk_id=VOLUME)
@@ -93,6 +102,15 @@ def without(guest: GuestSpec) -> GuestSpec:
     """The guest when it has no volume any more."""
     own = [disk for disk in guest.disks if disk.connection is None]
     return msgspec.structs.replace(guest, disks=own)
+
+
+def devices_of(host: Host, guest_id: str, *more: str) -> set[str]:
+    """What a guest's disks lead to, as libvirt has it."""
+    socket = host.folder / "run/libvirt-sock"
+    uri = f"qemu+unix:///system?socket={socket}"
+    described = host.run("virsh", "-c", uri, "dumpxml", "--security-info", *more, guest_id)
+    found = fromstring(described).iterfind("./devices/disk/source")  # noqa: S314 - of libvirt
+    return {each.get("file") or each.get("name", "") for each in found}
 
 
 def content_of(host: Host, guest_id: str) -> bytes:
