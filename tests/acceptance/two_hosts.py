@@ -9,6 +9,7 @@ It needs root: it makes network namespaces and runs virtual machines.
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -16,7 +17,10 @@ import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
 
 sys.path.append(str(Path(__file__).resolve().parent))
 sys.path.append(str(Path(__file__).resolve().parents[2] / "bench"))
@@ -27,6 +31,9 @@ import first_light
 import host_state
 from first_light import Failed, World, expect, until
 from openstack_client import REQUIREMENT
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+from websockets.typing import Subprotocol
 
 from startup import free_port
 from tests.servers.postgres import Postgres
@@ -35,6 +42,12 @@ from tests.servers.rabbitmq import RabbitMQ
 CONTROL, HOSTS = "control", ("one", "two")
 ADDRESSES = {"control": "10.99.0.1", "one": "10.99.0.11", "two": "10.99.0.12"}
 PINGS, INTERVAL_S, LOST_MAX = 150, 0.2, 3
+OURS = ("lo:", "eth", "br-ex:", "underlay", "outside")  # devices that this script makes
+MOVE_S = 5  # a guest that writes twice a second has written as often while it moved once
+MOUNT = (
+    "set -e; mkdir -p /mnt/v; mount $(ls /dev/vd? | tail -1) /mnt/v; "
+    "(until [ -e /tmp/stop ]; do date >> /mnt/v/moments; sync; sleep 0.5; done) > /dev/null 2>&1 &"
+)
 
 
 class Fleet(World):
@@ -45,23 +58,34 @@ class Fleet(World):
     ) -> None:
         super().__init__(onestack, openstack, folder)
         self.folder, self.names = folder, names
-        self.gateway = ""  # the host that floating addresses are reached from
+        self.ticket = ""
 
     def on(self, host: str, *words: str) -> str:
         """A command on a host."""
-        return self.run("nsenter", f"--net=/run/netns/{self.names[host]}", "--", *words)
-
-    def guest(self, name: str, script: str) -> str:
-        words = (str(self.onestack), "ssh", "--data", str(self.data), name, "--", script)
-        return self.on(self.gateway, *words)
+        return self.run(*_inside(self.names[host], *words))
 
     def admin(self, *words: str) -> str:
         return self.run(str(self.openstack), "--os-cloud", "onestack-admin", *words)
 
+    def asked(self, *words: str) -> Any:
+        """What the client says to the administrator, as JSON."""
+        return json.loads(self.admin(*words, "-f", "json"))
+
+    def host_of(self, name: str) -> str:
+        return str(self.asked("server", "show", self.id_of(name))["OS-EXT-SRV-ATTR:host"])
+
+    def id_of(self, name: str) -> str:
+        return str(self.show("server", "show", name)["id"])
+
+    def address_of(self, name: str) -> str:
+        """Its address on its own network."""
+        return str(self.show("server", "show", name)["addresses"]["private"][0])
+
 
 @contextmanager
 def namespaces() -> Iterator[dict[str, str]]:
-    """A namespace for the control plane and one for each host, joined by a bridge."""
+    """A namespace for the control plane and one for each host, joined by two bridges: one between
+    hosts, and one that is the world outside."""
     names = {each: f"onestack{os.getpid()}-{each}" for each in ADDRESSES}
     with ExitStack() as stack:
         for name in names.values():
@@ -69,99 +93,141 @@ def namespaces() -> Iterator[dict[str, str]]:
             stack.callback(_ip, "netns", "delete", name)
             _ip("-n", name, "link", "set", "lo", "up")
         control = names[CONTROL]
-        _ip("-n", control, "link", "add", "underlay", "type", "bridge")
-        _ip("-n", control, "link", "set", "underlay", "up")
+        for bridge in ("underlay", "outside"):
+            _ip("-n", control, "link", "add", bridge, "type", "bridge")
+            _ip("-n", control, "link", "set", bridge, "up")
         _ip("-n", control, "address", "add", f"{ADDRESSES[CONTROL]}/24", "dev", "underlay")
         for host in HOSTS:
-            peer = ("peer", "name", "eth0", "netns", names[host])
-            _ip("-n", control, "link", "add", f"to-{host}", "type", "veth", *peer)
-            _ip("-n", control, "link", "set", f"to-{host}", "master", "underlay", "up")
+            for bridge, device in (("underlay", "eth0"), ("outside", "eth1")):
+                end, peer = f"{bridge}-{host}", ("peer", "name", device, "netns", names[host])
+                _ip("-n", control, "link", "add", end, "type", "veth", *peer)
+                _ip("-n", control, "link", "set", end, "master", bridge, "up")
+                _ip("-n", names[host], "link", "set", device, "up")
             _ip("-n", names[host], "address", "add", f"{ADDRESSES[host]}/24", "dev", "eth0")
-            _ip("-n", names[host], "link", "set", "eth0", "up")
+            _ip("-n", names[host], "link", "add", "br-ex", "type", "bridge")
+            _ip("-n", names[host], "link", "set", "eth1", "master", "br-ex")
+            _ip("-n", names[host], "link", "set", "br-ex", "up")
         yield names
 
 
 def up(world: Fleet) -> None:
     words = ("--listen", ADDRESSES[CONTROL], "--port", str(free_port()), "--drivers", "none")
     world.cloud("up", *words)
+    public = world.asked("subnet", "show", "public")
+    address = f"{public['gateway_ip']}/{public['cidr'].partition('/')[2]}"
+    _ip("address", "add", address, "dev", "outside")
 
 
 def join(world: Fleet) -> None:
-    line = world.cloud("join", "--print").split()
+    (world.ticket,) = world.cloud("join", "--print").split()[2:]
     for host in HOSTS:
-        data = ("--data", str(world.folder / host))
-        where = ("--host", host, "--tunnel-address", ADDRESSES[host], "--drivers", "real")
-        world.on(host, str(world.onestack), *line[1:], *data, *where)
-    listed = json.loads(world.admin("hypervisor", "list", "-f", "json"))
+        _joins(world, host)
+    listed = world.asked("hypervisor", "list")
     expect(sorted(each["Hypervisor Hostname"] for each in listed) == sorted(HOSTS), listed)
 
 
 def launch(world: Fleet) -> None:
-    world.cloud("launch", "demo", "--no-wait")
-    world.gateway = _router_host(world)
-    deadline = time.monotonic() + first_light.WAIT_S
-    while True:
-        try:
-            expect(world.guest("demo", "uname -n").strip() == "demo", "another name")
-            return
-        except Failed:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(1)
+    world.cloud("launch", "demo")
 
 
-def guests_on_both(world: Fleet) -> None:
-    """One guest reaches the other on the other host."""
+def a_guest_on_each(world: Fleet) -> None:
     group = world.show("server", "group", "create", "apart", "--policy", "anti-affinity")
-    for name in ("left", "right"):
+    for name in ("second", "third"):
         words = ("--image", "tiny", "--flavor", "m1.nano", "--network", "private", "--wait")
         more = ("--key-name", "onestack", "--security-group", "onestack-launch")
         world.show("server", "create", name, *words, *more, "--hint", f"group={group['id']}")
-    hosts = {_host_of(world, name) for name in ("left", "right")}
+    hosts = {world.host_of(name) for name in ("second", "third")}
     expect(hosts == set(HOSTS), hosts)
-    address = world.show("floating", "ip", "create", "public")["floating_ip_address"]
-    world.client("server", "add", "floating", "ip", "left", address)
-    target = _fixed_address(world, "right")
-    said = first_light.again(lambda: world.guest("left", f"ping -c 3 -w 30 {target}"), 90)
+
+
+def guests_talk(world: Fleet) -> None:
+    """One guest reaches the other on the other host."""
+    target = world.address_of("third")
+    said = first_light.again(lambda: world.guest("second", f"ping -c 3 -w 30 {target}"), 90)
     expect(" 0% packet loss" in said, said)
 
 
 def live_migration(world: Fleet) -> None:
-    """A guest moves to the other host and back again while another one pings it."""
-    for _ in HOSTS:
-        _move_under_ping(world, "demo")
-
-
-def _move_under_ping(world: Fleet, name: str) -> None:
-    before, target = _host_of(world, name), _fixed_address(world, name)
-    script = f"ping -i {INTERVAL_S} -c {PINGS} {target}"
-    words = (str(world.onestack), "ssh", "--data", str(world.data), "left", "--", script)
-    command = ["nsenter", f"--net=/run/netns/{world.names[world.gateway]}", "--", *words]
-    pinging = subprocess.Popen(command, env=world.variables, stdout=subprocess.PIPE, text=True)
-    try:
-        time.sleep(2)
-        world.admin("server", "migrate", "--live-migration", _id_of(world, name), "--wait")
-        said, _ = pinging.communicate(timeout=PINGS * INTERVAL_S + 60)
-    finally:
-        pinging.kill()
-    after = _host_of(world, name)
-    expect(after != before, f"it is still on {before}")
-    counts = re.search(r"(\d+) packets transmitted, (\d+) packets received", said)
-    expect(counts is not None, said)
-    lost = int(counts[1]) - int(counts[2]) if counts else PINGS
-    print(f"        moved from {before} to {after}; {lost} of {PINGS} packets lost")
-    expect(lost <= LOST_MAX, f"{lost} packets lost")
-
-
-def volume_in_use(world: Fleet) -> None:
-    world.show("volume", "create", "data", "--size", "1")
-    until(world, ("volume", "show", "data"), "available")
-    world.client("server", "add", "volume", "left", "data")
+    """A guest that writes to a volume moves to the other host and back again, under a ping."""
+    world.client("server", "add", "volume", "demo", "data")
     until(world, ("volume", "show", "data"), "in-use")
-    said = first_light.again(lambda: world.guest("left", first_light.FORMAT))
-    expect(said.split()[0] == "kept", said)
-    world.client("server", "remove", "volume", "left", "data")
+    first_light.again(lambda: world.guest("demo", MOUNT))
+    for _ in HOSTS:
+        _moves_under_ping(world, "demo")
+    script = "touch /tmp/stop; sleep 2; wc -l < /mnt/v/moments; cat /mnt/v/note; umount /mnt/v"
+    said = world.guest("demo", script)
+    lines, note = said.split()
+    expect(int(lines) > len(HOSTS) * MOVE_S and note == "kept", said)
+    world.client("server", "remove", "volume", "demo", "data")
     until(world, ("volume", "show", "data"), "available")
+
+
+def consoles(world: Fleet) -> None:
+    """A screen and a serial line open for one visit, whichever host their guest is on."""
+    for name in ("second", "third"):
+        expect("login:" in world.cloud("console", name), "nothing on the console")
+        parts = urlsplit(world.cloud("console", name, "--url").strip())
+        path = unquote(parse_qs(parts.query)["path"][0])
+        screen = f"ws://{parts.netloc}/{path}"
+        expect(_read(screen).startswith(b"RFB "), "no screen")
+        shown = world.show("console", "url", "show", "--serial", name)
+        expect(_read(shown["url"], b"\r") != b"", "no serial line")
+        try:
+            _read(screen)
+        except InvalidStatus:
+            continue
+        raise Failed("a console opened twice")
+
+
+def cold_migration(world: Fleet) -> None:
+    before, server = world.host_of("demo"), world.id_of("demo")
+    world.admin("server", "migrate", server, "--wait")
+    until(world, ("server", "show", "demo"), "VERIFY_RESIZE")
+    after = world.host_of("demo")
+    expect(after != before, f"it is still on {before}")
+    _answers(world, "demo")
+    world.client("server", "migration", "confirm", "demo")
+    until(world, ("server", "show", "demo"), "ACTIVE")
+
+
+def resize(world: Fleet) -> None:
+    """A guest gets more memory, perhaps on the other host, and is taken back."""
+    before = world.host_of("demo")
+    world.client("server", "resize", "--flavor", "m1.micro", "--wait", "demo")
+    until(world, ("server", "show", "demo"), "VERIFY_RESIZE")
+    _answers(world, "demo")
+    world.client("server", "resize", "revert", "demo")
+    until(world, ("server", "show", "demo"), "ACTIVE")
+    expect(world.host_of("demo") == before, "it did not come back")
+    _answers(world, "demo")
+
+
+def evacuation(world: Fleet) -> None:
+    """A host dies: its guest is made anew on the other one. When the host is back, so are the
+    guests that nobody took from it, and nothing is left of the one that was."""
+    dead, other = sorted(HOSTS, key=lambda each: each == _router_host(world))
+    server = world.id_of("demo")
+    if world.host_of("demo") != dead:
+        world.admin("server", "migrate", "--live-migration", "--host", dead,
+                    "--os-compute-api-version", "2.30", server, "--wait")  # fmt: skip
+    expect(world.host_of("demo") == dead, "it did not move")
+    (stays,) = (each for each in ("second", "third") if world.host_of(each) == dead)
+    for each in _processes(world.names[dead]):
+        os.kill(each, signal.SIGKILL)
+    world.admin("compute", "service", "set", "--down", dead, "nova-compute")
+    world.admin("server", "evacuate", server, "--wait")
+    until(world, ("server", "show", "demo"), "ACTIVE")
+    expect(world.host_of("demo") == other, "it was not made anew")
+    (world.data / "known_hosts" / server).unlink(missing_ok=True)
+    _answers(world, "demo")
+    _joins(world, dead)
+    world.admin("compute", "service", "set", "--up", dead, "nova-compute")
+    target = world.address_of(stays)
+    first_light.again(lambda: world.guest("demo", f"ping -c 1 -w 5 {target}"), first_light.WAIT_S)
+
+
+def doctor(world: Fleet) -> None:
+    first_light.again(lambda: world.cloud("doctor"), first_light.WAIT_S)
 
 
 def hosts_leave(world: Fleet) -> None:
@@ -175,7 +241,9 @@ def down(world: Fleet) -> None:
 
 
 STEPS: tuple[Callable[[Fleet], None], ...] = (
-    up, join, launch, guests_on_both, live_migration, volume_in_use, hosts_leave, down,
+    up, join, launch, first_light.sign_in, a_guest_on_each, first_light.floating_address,
+    guests_talk, first_light.volume_in_use, first_light.other_guest_reads_it, live_migration,
+    consoles, cold_migration, resize, evacuation, doctor, hosts_leave, down,
 )  # fmt: skip
 LAST = (hosts_leave, down)
 
@@ -183,14 +251,10 @@ LAST = (hosts_leave, down)
 def inside(arguments: Namespace) -> int:
     """Run all steps in the control plane's namespace."""
     programs = environment.installed(environment.cache_folder(), "openstack-client-10", REQUIREMENT)
-    names = json.loads(arguments.names)
+    names, folder = json.loads(arguments.names), arguments.folder
     passed = failed = 0
-    with (
-        tempfile.TemporaryDirectory(prefix="two-hosts-") as folder,
-        Postgres() as postgres,
-        RabbitMQ(address=ADDRESSES[CONTROL]) as rabbit,
-    ):
-        world = Fleet(arguments.onestack.absolute(), programs / "openstack", Path(folder), names)
+    with Postgres() as postgres, RabbitMQ(address=ADDRESSES[CONTROL]) as rabbit:
+        world = Fleet(arguments.onestack.absolute(), programs / "openstack", folder, names)
         world.variables |= {
             "ONESTACK_CLOUD_DATABASE": postgres.url(), "ONESTACK_CLOUD_BUS": rabbit.url,
         }  # fmt: skip
@@ -218,27 +282,26 @@ def main() -> int:
     parser.add_argument("--onestack", type=Path, default=Path(".venv/bin/onestack"))
     parser.add_argument("--pause", action="store_true", help="wait after a failure")
     parser.add_argument("--names", help="used by the script itself, within its namespace")
+    parser.add_argument("--folder", type=Path, help="the same")
     arguments = parser.parse_args()
     if arguments.names:
         return inside(arguments)
-    before = host_state.look()
-    with namespaces() as names:
-        again = [sys.executable, *sys.argv, "--names", json.dumps(names)]
-        counts = "{}"
-        with subprocess.Popen(
-            ["nsenter", f"--net=/run/netns/{names[CONTROL]}", "--", *again], text=True,
-            stdout=subprocess.PIPE,
-        ) as steps:  # fmt: skip
+    began, counts = time.monotonic(), {"passed": 0, "failed": 1}
+    with (
+        tempfile.TemporaryDirectory(prefix="two-hosts-") as folder, namespaces() as names
+    ):  # fmt: skip
+        given = ("--names", json.dumps(names), "--folder", folder)
+        again = _inside(names[CONTROL], sys.executable, *sys.argv, *given)
+        with subprocess.Popen(again, text=True, stdout=subprocess.PIPE) as steps:
             for line in steps.stdout or ():
                 if line.startswith("{"):
-                    counts = line
+                    counts = json.loads(line)
                 else:
                     print(line, end="", flush=True)
-    left = host_state.look().left_since(before)
+        left = _left(names, Path(folder))
     print(f"{'FAILED' if left else 'passed'}  nothing is left", *left, sep="\n        ")
-    known = json.loads(counts)
-    print(f"\n{known.get('passed', 0) + (not left)} passed, "
-          f"{known.get('failed', 1) + bool(left)} failed")  # fmt: skip
+    print(f"\n{counts['passed'] + (not left)} passed, {counts['failed'] + bool(left)} failed, "
+          f"in {time.monotonic() - began:.0f} s")  # fmt: skip
     return 1 if steps.returncode or left else 0
 
 
@@ -246,24 +309,85 @@ def _ip(*words: str) -> None:
     subprocess.run(["ip", *words], check=True)
 
 
-def _id_of(world: Fleet, name: str) -> str:
-    return str(world.show("server", "show", name)["id"])
+def _inside(namespace: str, *words: str) -> tuple[str, ...]:
+    return ("nsenter", f"--net=/run/netns/{namespace}", "--", *words)
 
 
-def _host_of(world: Fleet, name: str) -> str:
-    said = world.admin("server", "show", _id_of(world, name), "-f", "json")
-    return str(json.loads(said)["OS-EXT-SRV-ATTR:host"])
+def _processes(namespace: str) -> list[int]:
+    said = subprocess.run(
+        ["ip", "netns", "pids", namespace], capture_output=True, text=True, check=True
+    )
+    return [int(each) for each in said.stdout.split()]
 
 
-def _fixed_address(world: Fleet, name: str) -> str:
-    addresses = world.show("server", "show", name)["addresses"]
-    return str(addresses["private"][0])
+def _left(names: dict[str, str], folder: Path) -> list[str]:
+    """What is left of the cloud: in the namespaces, where all was made for it, and on the machine,
+    where others may be at work, by its names. A data folder's mark is in all names of its agent."""
+    marks = [sha256(str((folder / each).resolve()).encode()).hexdigest()[:4] for each in HOSTS]
+    ours = (str(folder), *(f"onestack-{mark}-" for mark in marks))
+    state = host_state.look([folder]).kinds
+    found = [
+        f"{kind}: {name}" for kind, its in state.items() for name in sorted(its)
+        if kind != "process" and any(each in name for each in ours)
+    ]  # fmt: skip
+    for where, namespace in names.items():
+        found += [f"process on {where}: {each}" for each in _processes(namespace)]
+        for asked, made in (
+            (("ip", "-o", "link"), OURS), (("nft", "list", "tables"), ()),
+        ):  # fmt: skip
+            said = subprocess.run(
+                _inside(namespace, *asked), capture_output=True, text=True, check=True
+            ).stdout
+            found += [
+                f"on {where}: {line[:100]}" for line in said.splitlines()
+                if not any(f" {each}" in line for each in made)
+            ]  # fmt: skip
+    return found
+
+
+def _joins(world: Fleet, host: str) -> None:
+    data = ("--data", str(world.folder / host))
+    where = ("--host", host, "--tunnel-address", ADDRESSES[host], "--drivers", "real")
+    outside = ("--physical-network", "public:br-ex")
+    world.on(host, str(world.onestack), "join", world.ticket, *data, *where, *outside)
+
+
+def _answers(world: Fleet, name: str) -> None:
+    first_light.again(lambda: world.guest(name, "true"), first_light.WAIT_S)
+
+
+def _moves_under_ping(world: Fleet, name: str) -> None:
+    before, target = world.host_of(name), world.address_of(name)
+    script = f"ping -i {INTERVAL_S} -c {PINGS} {target}"
+    command = (str(world.onestack), "ssh", "--data", str(world.data), "second", "--", script)
+    pinging = subprocess.Popen(command, env=world.variables, stdout=subprocess.PIPE, text=True)
+    try:
+        time.sleep(2)
+        world.admin("server", "migrate", "--live-migration", world.id_of(name), "--wait")
+        said, _ = pinging.communicate(timeout=PINGS * INTERVAL_S + 60)
+    finally:
+        pinging.kill()
+    after = world.host_of(name)
+    expect(after != before, f"it is still on {before}")
+    counts = re.search(r"(\d+) packets transmitted, (\d+) packets received", said)
+    expect(counts is not None, said)
+    lost = int(counts[1]) - int(counts[2]) if counts else PINGS
+    print(f"        moved from {before} to {after}; {lost} of {PINGS} packets lost")
+    expect(lost <= LOST_MAX, f"{lost} packets lost")
+
+
+def _read(url: str, first: bytes = b"") -> bytes:
+    """What a console says, when it is told something."""
+    with connect(url, subprotocols=[Subprotocol("binary")]) as socket:
+        if first:
+            socket.send(first)
+        said = socket.recv(timeout=first_light.WAIT_S)
+        return said if isinstance(said, bytes) else said.encode()
 
 
 def _router_host(world: Fleet) -> str:
     router = world.show("router", "show", "private")["id"]
-    listed = json.loads(world.admin("network", "agent", "list", "--router", router, "-f", "json"))
-    return str(listed[0]["Host"])
+    return str(world.asked("network", "agent", "list", "--router", router)[0]["Host"])
 
 
 if __name__ == "__main__":

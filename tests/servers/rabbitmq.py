@@ -11,6 +11,7 @@ from tests.servers.install import program
 from tests.servers.process import Folder, Process, answers, free_ports
 
 LOCAL = "127.0.0.1"
+START_S = 120.0  # Erlang takes its time where others work too
 SETTINGS = """\
 {listeners}
 disk_free_limit.absolute = 1MB
@@ -76,7 +77,7 @@ class RabbitMQ:
     def start(self) -> None:
         if self.epmd.running is None:
             self.epmd.start(lambda: answers(self.epmd_port))
-        self.process.start(lambda: answers(self.port, GREETING, 1, b"\x01"))
+        self.process.start(lambda: answers(self.port, GREETING, 1, b"\x01"), START_S)
 
     def stop(self) -> None:
         """Stop as on an ordinary day; what is durable is there after the next start."""

@@ -30,12 +30,20 @@ METADATA = "metadata"
 @click.option("--host", help="What the cloud calls this host.  [default: the host's name]")
 @click.option("--tunnel-address", help="The address that other hosts reach this one at.")
 @click.option(
+    "--physical-network",
+    "physical",
+    multiple=True,
+    metavar="NAME:BRIDGE",
+    help="A network outside, and the bridge by which this host is on it; may be given several "
+    "times.  [default: `public`, which ends at this host]",
+)
+@click.option(
     "--drivers", type=click.Choice(["auto", "real", "simulated"]), default="auto", show_default=True
 )
 @folders.data_option
 def command(  # noqa: PLR0913, PLR0917 - click gives each option by its name
     ticket: str | None, prints: bool, url: str | None, host: str | None,
-    tunnel_address: str | None, drivers: str, data: Path | None,
+    tunnel_address: str | None, physical: tuple[str, ...], drivers: str, data: Path | None,
 ) -> None:  # fmt: skip
     """Let this host run servers, networks and volumes for a cloud.
 
@@ -54,11 +62,12 @@ def command(  # noqa: PLR0913, PLR0917 - click gives each option by its name
         "host": host or socket.gethostname(),
         "tunnel_address": tunnel_address or _own_address(),
         "drivers": drivers,
+        "physical_networks": list(physical),
     }
     _settle(folder, _read(ticket), agent)
     if drivers != "simulated" and os.geteuid() == 0:
         _provide_guest()
-    _start(folder, agent["host"])
+    _start(folder, str(agent["host"]))
 
 
 def _ticket(folder: Folder, url: str | None) -> str:
@@ -91,7 +100,7 @@ def _read(ticket: str) -> dict[str, Any]:
         ) from None
 
 
-def _settle(folder: Folder, known: dict[str, Any], agent: dict[str, str]) -> None:
+def _settle(folder: Folder, known: dict[str, Any], agent: dict[str, Any]) -> None:
     """Write down what the agent must know; only its owner may read it."""
     folder.keys.mkdir(mode=0o700, exist_ok=True)
     secret = folder.keys / METADATA
