@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from tests import accounts
 from tests.cloud import Answer, Local
-from tests.image import actors
 
 
 class Actor:
@@ -49,17 +49,14 @@ class Actor:
 
 def admin(local: Local) -> Actor:
     """The administrator, for the project admin."""
-    known = actors.admin(local)
-    return Actor(local, known.token, known.project)
+    return Actor(local, *accounts.known(local, "admin"))
 
 
 def demo(local: Local) -> Actor:
     """A member of the project demo."""
-    known = actors.demo(local)
-    return Actor(local, known.token, known.project)
+    return Actor(local, *accounts.known(local, "demo"))
 
 
 def newcomer(local: Local, name: str, role: str = "member", project: str = "") -> Actor:
     """Somebody with a role in a project, which is a new one unless it is given."""
-    known = actors.newcomer(local, name, role, project)
-    return Actor(local, known.token, known.project)
+    return Actor(local, *accounts.newcomer(local, name, role, project))

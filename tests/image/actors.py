@@ -3,11 +3,11 @@
 import json
 from typing import Any
 
+from tests import accounts
 from tests.cloud import Answer, Local
 
 SECOND = "application/openstack-images-v2.1-json-patch"
 FIRST = "application/openstack-images-v2.0-json-patch"
-PASSWORD = "correct horse battery"
 
 
 class Actor:
@@ -77,28 +77,14 @@ class Actor:
 
 def admin(local: Local) -> Actor:
     """The administrator, for the project admin."""
-    return Actor(local, local.token("admin"), _project_id(local, "admin"))
+    return Actor(local, *accounts.known(local, "admin"))
 
 
 def demo(local: Local) -> Actor:
     """A member of the project demo."""
-    return Actor(local, local.token("demo"), _project_id(local, "demo"))
+    return Actor(local, *accounts.known(local, "demo"))
 
 
 def newcomer(local: Local, name: str, role: str = "member", project: str = "") -> Actor:
     """Somebody with a role in a project, which is a new one unless it is given."""
-    ask = local.admin
-    if not project:
-        project = ask.post("/projects", {"project": {"name": f"project-{name}"}})["project"]["id"]
-    body = {"name": name, "password": PASSWORD, "domain_id": "default"}
-    user = ask.post("/users", {"user": body})["user"]["id"]
-    role_id = ask.get(f"/roles?name={role}")["roles"][0]["id"]
-    ask.put(f"/projects/{project}/users/{user}/roles/{role_id}")
-    answer = local.login(name, PASSWORD, {"project": {"id": project}})
-    assert answer.status == 201, answer
-    return Actor(local, answer.headers["x-subject-token"], project)
-
-
-def _project_id(local: Local, name: str) -> str:
-    found: str = local.admin.get(f"/projects?name={name}")["projects"][0]["id"]
-    return found
+    return Actor(local, *accounts.newcomer(local, name, role, project))

@@ -3,9 +3,8 @@
 import json
 from typing import Any
 
+from tests import accounts
 from tests.cloud import Answer, Local
-
-PASSWORD = "correct horse battery"
 
 
 class Actor:
@@ -63,23 +62,9 @@ def plural(noun: str) -> str:
 
 def admin(local: Local) -> Actor:
     """The administrator, for the project admin."""
-    return Actor(local, local.token("admin"), _project_id(local, "admin"))
+    return Actor(local, *accounts.known(local, "admin"))
 
 
 def newcomer(local: Local, name: str, role: str = "member", project: str = "") -> Actor:
     """Somebody with a role in a project, which is a new one unless it is given."""
-    ask, name = local.admin, f"network-{name}"
-    if not project:
-        project = ask.post("/projects", {"project": {"name": f"project-{name}"}})["project"]["id"]
-    body = {"name": name, "password": PASSWORD, "domain_id": "default"}
-    user = ask.post("/users", {"user": body})["user"]["id"]
-    role_id = ask.get(f"/roles?name={role}")["roles"][0]["id"]
-    ask.put(f"/projects/{project}/users/{user}/roles/{role_id}")
-    answer = local.login(name, PASSWORD, {"project": {"id": project}})
-    assert answer.status == 201, answer
-    return Actor(local, answer.headers["x-subject-token"], project)
-
-
-def _project_id(local: Local, name: str) -> str:
-    found: str = local.admin.get(f"/projects?name={name}")["projects"][0]["id"]
-    return found
+    return Actor(local, *accounts.newcomer(local, f"network-{name}", role, project))

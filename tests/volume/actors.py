@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from tests import accounts
 from tests.cloud import Answer, Local
-from tests.image.actors import newcomer as image_newcomer
 from tests.settle import settle
 
 NEWEST = "3.70"
@@ -75,21 +75,15 @@ class Actor:
 
 def admin(local: Local) -> Actor:
     """The administrator, for the project admin."""
-    return Actor(local, local.token("admin"), _project_id(local, "admin"))
+    return Actor(local, *accounts.known(local, "admin"))
 
 
 def newcomer(local: Local, name: str, role: str = "member", project: str = "") -> Actor:
     """Somebody with a role in a project, which is a new one unless it is given."""
-    found = image_newcomer(local, name, role, project)
-    return Actor(local, found.token, found.project)
+    return Actor(local, *accounts.newcomer(local, name, role, project))
 
 
 def message(answer: Answer) -> str:
     """What an error says."""
     ((_, error),) = answer.body.items()
     return str(error["message"])
-
-
-def _project_id(local: Local, name: str) -> str:
-    found: str = local.admin.get(f"/projects?name={name}")["projects"][0]["id"]
-    return found
