@@ -29,7 +29,7 @@ SMALL, LARGE = "m1.nano", "m1.micro"
 CLEAR = (400, 403, 404, 409)
 VERSIONS = {"OpenStack-API-Version": "compute 2.90, volume 3.59"}
 SERVICES = {"compute": "compute", "volume": "volumev3", "network": "network", "image": "image"}
-VOLUME_RESTS = ("available", "in-use", "error", "error_deleting", "error_extending", "reserved")
+VOLUME_RESTS = ("available", "in-use", "error", "error_deleting", "error_extending")
 
 Body = dict[str, Any] | None
 Choice = tuple[int, str, Callable[[], Answer | None]]
@@ -196,12 +196,15 @@ class Client:
             yield weight, verb, partial(self._act, server_id, verb, body)
         yield 2, "server delete", partial(self._delete_server, server_id)
         if server["status"] in ("ACTIVE", "SHUTOFF"):
-            yield from self._plug_choices(server_id)
+            attached = {each["id"] for each in server["os-extended-volumes:volumes_attached"]}
+            yield from self._plug_choices(server_id, attached)
 
-    def _plug_choices(self, server_id: str) -> Iterator[Choice]:
+    def _plug_choices(self, server_id: str, attached: set[str]) -> Iterator[Choice]:
         for volume_id in self.have["volume"]:
-            yield 3, "volume attach", partial(self._attach, server_id, volume_id)
-            yield 2, "volume detach", partial(self._detach, server_id, volume_id)
+            if volume_id in attached:
+                yield 4, "volume detach", partial(self._detach, server_id, volume_id)
+            else:
+                yield 3, "volume attach", partial(self._attach, server_id, volume_id)
         for port_id in self.have["port"]:
             yield 2, "port attach", partial(self._plug, server_id, port_id)
             yield 1, "port detach", partial(self._unplug, server_id, port_id)

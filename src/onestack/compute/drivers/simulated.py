@@ -27,6 +27,7 @@ from onestack.core import clock, download
 from onestack.core.errors import Conflict, NotFound
 
 IMAGE_BYTES = 4096
+UUID_LENGTH = 36
 # An empty disk of a gigabyte: magic, version, no backing file, clusters of 64 KB, its size, no
 # encryption, and where its tables would be.
 QCOW2 = struct.pack(
@@ -40,6 +41,10 @@ class NoSuchHost(NotFound):
 
 class NoSuchGuest(NotFound):
     message = "There is no guest {guest_id} on this host."
+
+
+class NotConnected(Conflict):
+    message = "Volume {volume_id} is not connected to this host."
 
 
 class HostFailed(Conflict):
@@ -81,8 +86,7 @@ class SimulatedHypervisor:
         self._consoles.close(guest_id)
 
     def start(self, guest: GuestSpec) -> Guest:
-        disks = [each.id for each in guest.disks]
-        self._specs[guest.id] = guest
+        disks = [_checked(each).id for each in guest.disks]
         return self._put(Guest(guest.id, "running", disks, [each.port_id for each in guest.nics]))
 
     def stop(self, guest_id: str, patience_s: int) -> Guest:
@@ -128,7 +132,7 @@ class SimulatedHypervisor:
 
     def attach_disk(self, guest_id: str, disk: Disk) -> None:
         guest = self._of(guest_id)
-        disks = [each for each in guest.disks if each != disk.id]
+        disks = [each for each in guest.disks if each != _checked(disk).id]
         self._put(msgspec.structs.replace(guest, disks=[*disks, disk.id]))
 
     def detach_disk(self, guest_id: str, disk_id: str) -> None:
@@ -200,6 +204,13 @@ class SimulatedHypervisor:
 
     def _powered(self, guest_id: str, power: Power) -> Guest:
         return self._put(msgspec.structs.replace(self._of(guest_id), power=power))
+
+
+def _checked(disk: Disk) -> Disk:
+    """A disk that is a host's own, or a volume that the host can reach."""
+    if len(disk.id) == UUID_LENGTH and disk.connection is None:
+        raise NotConnected(volume_id=disk.id)
+    return disk
 
 
 def _host_at(address: str) -> SimulatedHypervisor:

@@ -17,7 +17,7 @@ from onestack.compute.servers import (
 )
 from onestack.compute.servers.notifications import described
 from onestack.compute.servers.record import ServerRecord, bury, disks_of
-from onestack.compute.servers.states import check_state
+from onestack.compute.servers.states import GOING, check_state
 from onestack.compute.servers.volume_attachments import DetachVolume
 from onestack.core import agents
 from onestack.core.agents import NoSuchAgent
@@ -28,7 +28,6 @@ from onestack.core.flow import Ask, Child, Failure, Flow, Next, step
 
 api = Operations("servers")
 
-GOING = "deleting"
 DESTROY_S = 120.0
 
 

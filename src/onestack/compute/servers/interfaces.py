@@ -9,7 +9,7 @@ from onestack.compute.servers import access, instance_actions, networking
 from onestack.compute.servers.networking import NicOfServer, nics_of
 from onestack.compute.servers.notifications import described
 from onestack.compute.servers.record import InterfaceRecord, ServerRecord, touch
-from onestack.compute.servers.states import check_state
+from onestack.compute.servers.states import CHANGING_S, check_state, is_changing
 from onestack.compute.servers.wanted import Tag, Uuid
 from onestack.core import clock
 from onestack.core.api import Operations
@@ -154,6 +154,8 @@ class AttachInterface(Flow[InterfaceRecord]):
     def plug(self) -> Next:
         server = self.session.get_one(ServerRecord, self.subject.server_id)
         nic = self._nic(server)
+        if is_changing(server):
+            return Sleep(CHANGING_S)  # it may start the guest without this port
         if nic is None or server.host is None:
             return self.finish
         model = server.image_properties.get("hw_vif_model", "virtio")
@@ -196,6 +198,8 @@ class DetachInterface(Flow[InterfaceRecord]):
     @step()
     def unplug(self) -> Next:
         server = self.session.get_one(ServerRecord, self.subject.server_id)
+        if is_changing(server):
+            return Sleep(CHANGING_S)
         if server.host is None:
             return self.forget
         return Ask(
@@ -206,6 +210,8 @@ class DetachInterface(Flow[InterfaceRecord]):
     @step()
     def forget(self) -> Next:
         server = self.session.get_one(ServerRecord, self.subject.server_id)
+        if is_changing(server):
+            return self.unplug  # a guest that was started meanwhile may have it again
         instance_actions.finish(self.session, server)
         networking.release(self.session, server, [self.subject.port_id])
         touch(server)

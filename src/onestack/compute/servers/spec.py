@@ -78,7 +78,7 @@ def _disks(
     for row in rows:
         device, bus = _device(row), row.disk_bus or _bus(server)
         if row.destination_type == "volume":
-            if row.attachment_id is not None:
+            if _is_connected(row, attachments):
                 found.append(volume_disk(server, row, attachments))
         elif row.source_type == "image":
             found.append(
@@ -98,6 +98,15 @@ def _disks(
             )  # fmt: skip
             ephemeral += 1
     return found
+
+
+def _is_connected(row: BlockDeviceRecord, attachments: Iterable[object]) -> bool:
+    """Whether a volume is there for the guest; one that is being attached is plugged in later."""
+    return any(
+        getattr(each, "id", None) == row.attachment_id
+        and getattr(each, "connection_info", None) is not None
+        for each in attachments
+    )
 
 
 def _source(cloud: Cloud, image_id: str | None, is_new: bool) -> Source | None:

@@ -12,6 +12,8 @@ POWER_STATES: Final[dict[Power, int]] = {
 }  # fmt: skip
 NO_POWER, RUNNING, PAUSED, SHUTDOWN, CRASHED, SUSPENDED = POWER_STATES.values()
 
+GOING = "deleting"
+CHANGING_S = 1.0  # after which it is looked again whether something else is still being done
 RESIZING = ("resize_prep", "resize_migrating", "resize_migrated", "resize_finish")
 REBUILDING = ("rebuilding", "rebuild_block_device_mapping", "rebuild_spawning")
 # By the state of the machine: what clients see, and what they see instead during some tasks.
@@ -84,6 +86,12 @@ def check_state(
         raise InvalidState(
             verb=verb, server_id=server.id, attribute="task_state", state=server.task_state
         )
+
+
+def is_changing(server: ServerRecord) -> bool:
+    """Whether something is being done that decides which devices its guest has: whoever plugs one
+    in or out waits for its end. A guest that goes takes all with it."""
+    return server.task_state not in (None, GOING)
 
 
 def show_power(server: ServerRecord, power: Power) -> None:

@@ -15,14 +15,14 @@ from onestack.compute.servers.disks import device_name
 from onestack.compute.servers.notifications import described
 from onestack.compute.servers.record import BlockDeviceRecord, ServerRecord, disks_of
 from onestack.compute.servers.spec import volume_disk
-from onestack.compute.servers.states import check_state
+from onestack.compute.servers.states import CHANGING_S, check_state, is_changing
 from onestack.compute.servers.wanted import Tag, Text, Uuid
 from onestack.core import clock
 from onestack.core.api import Operations
 from onestack.core.bus import agent_address
 from onestack.core.context import Context
 from onestack.core.errors import BadRequest, Conflict, NotFound
-from onestack.core.flow import Ask, Child, Failure, Flow, Next, step
+from onestack.core.flow import Ask, Child, Failure, Flow, Next, Sleep, step
 from onestack.core.shapes import Shape, field, since, until
 
 api = Operations("volume attachments")
@@ -211,6 +211,8 @@ class AttachVolume(Flow[BlockDeviceRecord]):
     @step()
     def connect(self) -> Next:
         server = self.session.get_one(ServerRecord, self.subject.server_id)
+        if is_changing(server):
+            return Sleep(CHANGING_S)
         if server.host is None:
             return self.finish  # it is connected when the server is somewhere again
         state = {"connector": connector_of(self.session, server.host)}
@@ -219,7 +221,10 @@ class AttachVolume(Flow[BlockDeviceRecord]):
 
     @step()
     def plug(self) -> Next:
+        """What is under way may start the guest without this volume, so it ends first."""
         server = self.session.get_one(ServerRecord, self.subject.server_id)
+        if is_changing(server):
+            return Sleep(CHANGING_S)
         if server.host is None or server.vm_state not in WITH_GUEST:
             return self.finish
         attachments = volume.attachments_of(self.session, [server.id])
@@ -275,6 +280,8 @@ class DetachVolume(Flow[BlockDeviceRecord]):
     def unplug(self) -> Next:
         server = self.session.get_one(ServerRecord, self.subject.server_id)
         is_there = server.host is not None and server.vm_state in WITH_GUEST
+        if not self.is_guest_gone and is_changing(server):
+            return Sleep(CHANGING_S)
         if self.is_guest_gone or not is_there:
             return self.disconnect
         asked = {"guest_id": server.id, "disk_id": str(self.subject.volume_id)}
@@ -285,6 +292,10 @@ class DetachVolume(Flow[BlockDeviceRecord]):
 
     @step()
     def disconnect(self) -> Next:
+        """A guest that was started meanwhile may have it again."""
+        server = self.session.get_one(ServerRecord, self.subject.server_id)
+        if not self.is_guest_gone and is_changing(server):
+            return self.unplug
         self.subject.is_attached = False
         attachment = attachment_of(self)
         if attachment is None:
