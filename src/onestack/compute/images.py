@@ -7,11 +7,11 @@ from onestack import image
 from onestack.compute import rules
 from onestack.compute.paging import Limit
 from onestack.compute.proxy import ask
-from onestack.compute.style import ROOT, Link
+from onestack.compute.style import ROOT
 from onestack.core.api import Operations, Page
 from onestack.core.context import Context
 from onestack.core.errors import BadRequest, NotFound
-from onestack.core.shapes import UNSET, Meta, Shape, UnsetType, field
+from onestack.core.shapes import UNSET, Link, Meta, Shape, UnsetType, field
 
 api = Operations("images")
 

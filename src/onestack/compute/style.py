@@ -7,19 +7,12 @@ from onestack.core.context import Context, Request
 from onestack.core.errors import ApiError, Forbidden, NotAcceptable
 from onestack.core.faults import fault
 from onestack.core.paging import page_query
-from onestack.core.shapes import Shape, Version
+from onestack.core.shapes import Link, Version
 
 ROOT = "/compute"
 VERSIONS = Microversions(
     "compute", Version(2, 1), Version(2, 104), legacy_header="X-OpenStack-Nova-API-Version"
 )
-
-
-class Link(Shape):
-    """An address, and what it is of."""
-
-    rel: str
-    href: str
 
 
 class ComputeStyle:

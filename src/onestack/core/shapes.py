@@ -28,6 +28,13 @@ Short = Annotated[str, Meta(max_length=255)]
 Unlimited = Annotated[int, Meta(ge=-1, le=2**31 - 1)]
 
 
+class Link(Shape):
+    """An address, and what it is of."""
+
+    rel: str
+    href: str
+
+
 class Version(NamedTuple):
     """A microversion."""
 

@@ -2,7 +2,7 @@
 
 from onestack.core.api import PUBLIC, Operations
 from onestack.core.context import Context
-from onestack.core.shapes import Shape, field
+from onestack.core.shapes import Link, Shape, field
 from onestack.identity.style import ROOT
 
 api = Operations("versions")
@@ -16,13 +16,6 @@ class MediaType(Shape):
 
     base: str = "application/json"
     type: str = "application/vnd.openstack.identity-v3+json"
-
-
-class Link(Shape):
-    """An address, and what it is."""
-
-    rel: str
-    href: str
 
 
 class VersionView(Shape):

@@ -2,19 +2,12 @@
 
 from onestack.core.api import PUBLIC, Operations
 from onestack.core.context import Context
-from onestack.core.shapes import Shape
+from onestack.core.shapes import Link, Shape
 from onestack.image.style import ROOT
 
 api = Operations("versions")
 
 NEWEST_MINOR = 16
-
-
-class Link(Shape):
-    """An address, and what it is."""
-
-    rel: str
-    href: str
 
 
 class VersionView(Shape):

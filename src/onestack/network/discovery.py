@@ -2,7 +2,7 @@
 
 from onestack.core.api import PUBLIC, Operations
 from onestack.core.context import Context
-from onestack.core.shapes import Shape
+from onestack.core.shapes import Link, Shape
 from onestack.network.style import ROOT
 
 api = Operations("versions")
@@ -14,13 +14,6 @@ COLLECTIONS = (
     ("address_scope", "address-scopes"), ("quota", "quotas"), ("agent", "agents"),
     ("rbac_policy", "rbac-policies"), ("extension", "extensions"),
 )  # fmt: skip
-
-
-class Link(Shape):
-    """An address, and what it is."""
-
-    rel: str
-    href: str
 
 
 class VersionView(Shape):

@@ -11,7 +11,7 @@ from onestack.core import clock, event
 from onestack.core.api import Operations, Reply
 from onestack.core.context import Context
 from onestack.core.errors import BadRequest, Conflict, NotFound
-from onestack.core.shapes import UNSET, Shape, UnsetType, Version, since
+from onestack.core.shapes import UNSET, Link, Shape, UnsetType, Version, since
 from onestack.placement import changes, known, query, rules
 from onestack.placement.candidates import ANYTHING, Wanted
 from onestack.placement.forest import Forest, Provider
@@ -96,13 +96,6 @@ class ProviderQuery(Shape, forbid_unknown_fields=True):
     resources: Annotated[list[str], since("1.4")] = []
     in_tree: Annotated[list[str], since("1.14")] = []
     required: Annotated[list[str], since("1.18")] = []
-
-
-class Link(Shape):
-    """Where something else of a provider is."""
-
-    rel: str
-    href: str
 
 
 class ProviderView(Shape):

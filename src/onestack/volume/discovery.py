@@ -2,9 +2,8 @@
 
 from onestack.core.api import PUBLIC, Operations
 from onestack.core.context import Context
-from onestack.core.shapes import Shape, field
+from onestack.core.shapes import Link, Shape, field
 from onestack.volume import rules
-from onestack.volume.listing import Link
 from onestack.volume.places import ZONE
 from onestack.volume.style import ROOT, VERSIONS
 

@@ -12,7 +12,7 @@ from onestack.core import moments
 from onestack.core.context import Context
 from onestack.core.errors import BadRequest, NotFound
 from onestack.core.paging import after, page_query, sort_pairs, sorted_by
-from onestack.core.shapes import UNSET, Meta, Shape, UnsetType
+from onestack.core.shapes import UNSET, Link, Meta, Shape, UnsetType
 from onestack.volume import rules
 from onestack.volume.style import ROOT
 
@@ -21,13 +21,6 @@ SORTS_MAX = 8
 
 Columns = Mapping[str, InstrumentedAttribute[Any]]
 Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
-
-
-class Link(Shape):
-    """An address, and what it is."""
-
-    rel: str
-    href: str
 
 
 class ListQuery(Shape):

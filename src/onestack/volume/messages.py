@@ -11,9 +11,9 @@ from onestack.core.context import Context
 from onestack.core.db import Record
 from onestack.core.errors import NotFound
 from onestack.core.moments import precise
-from onestack.core.shapes import UNSET, Shape, UnsetType
+from onestack.core.shapes import UNSET, Link, Shape, UnsetType
 from onestack.volume import listing, rules
-from onestack.volume.listing import Link, ListQuery, links
+from onestack.volume.listing import ListQuery, links
 from onestack.volume.snapshots.record import SnapshotRecord
 from onestack.volume.volumes.record import TOPIC, VolumeRecord, new_id
 

@@ -13,9 +13,9 @@ from onestack.core.api import Operations, Raw
 from onestack.core.context import Context
 from onestack.core.db import Record
 from onestack.core.errors import BadRequest, Conflict, NotFound
-from onestack.core.shapes import Extras, Id, Name, Shape
+from onestack.core.shapes import Extras, Id, Link, Name, Shape
 from onestack.volume import listing, rules
-from onestack.volume.listing import Link, ListQuery, links
+from onestack.volume.listing import ListQuery, links
 from onestack.volume.texts import MetadataKey, Text
 from onestack.volume.types.record import TypeNotFound, VolumeTypeRecord
 from onestack.volume.volumes.record import TOPIC, new_id

@@ -15,9 +15,9 @@ from onestack.core.context import Context
 from onestack.core.db import Record
 from onestack.core.errors import BadRequest, NotFound
 from onestack.core.moments import precise
-from onestack.core.shapes import UNSET, Id, Shape, UnsetType, since
+from onestack.core.shapes import UNSET, Id, Link, Shape, UnsetType, since
 from onestack.volume import listing, quotas, rules
-from onestack.volume.listing import Found, Link, ListQuery, links
+from onestack.volume.listing import Found, ListQuery, links
 from onestack.volume.snapshots.record import SnapshotRecord
 from onestack.volume.texts import Text
 from onestack.volume.types.record import VolumeTypeRecord

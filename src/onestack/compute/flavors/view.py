@@ -4,9 +4,9 @@ from typing import Annotated
 
 from onestack.compute import rules
 from onestack.compute.flavors.record import FlavorRecord
-from onestack.compute.style import Link, links
+from onestack.compute.style import links
 from onestack.core.context import Context
-from onestack.core.shapes import UNSET, Shape, UnsetType, field, since, until
+from onestack.core.shapes import UNSET, Link, Shape, UnsetType, field, since, until
 
 EXTRA_SPECS = rules.rule("os-flavor-extra-specs:index", rules.READER)
 

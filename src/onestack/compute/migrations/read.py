@@ -7,11 +7,11 @@ from sqlalchemy import or_, select
 from onestack.compute import paging, rules
 from onestack.compute.migrations.record import MigrationNotFound, MigrationRecord
 from onestack.compute.servers import access, moments
-from onestack.compute.style import Link, links
+from onestack.compute.style import links
 from onestack.core.api import Operations, Page
 from onestack.core.context import Context
 from onestack.core.moments import precise
-from onestack.core.shapes import UNSET, Shape, UnsetType, field, since
+from onestack.core.shapes import UNSET, Link, Shape, UnsetType, field, since
 
 api = Operations("migrations")
 

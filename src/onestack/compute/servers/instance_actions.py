@@ -16,7 +16,6 @@ from onestack.compute.servers.record import (
     ServerNotFound,
     ServerRecord,
 )
-from onestack.compute.style import Link
 from onestack.core import clock, trace
 from onestack.core.api import Operations
 from onestack.core.context import Caller, Context
@@ -24,7 +23,7 @@ from onestack.core.db import Record, bump
 from onestack.core.errors import BadRequest, NotFound
 from onestack.core.flow import Failure
 from onestack.core.moments import precise
-from onestack.core.shapes import UNSET, Meta, Shape, UnsetType, field, since
+from onestack.core.shapes import UNSET, Link, Meta, Shape, UnsetType, field, since
 
 api = Operations("instance actions")
 

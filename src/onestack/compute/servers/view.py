@@ -15,10 +15,10 @@ from onestack.compute.servers.host_statuses import statuses
 from onestack.compute.servers.networking import Nics, nics_of
 from onestack.compute.servers.record import ServerColumns, tags_of
 from onestack.compute.servers.states import status_of
-from onestack.compute.style import ROOT, Link, links
+from onestack.compute.style import ROOT, links
 from onestack.core.context import Context
 from onestack.core.moments import precise
-from onestack.core.shapes import UNSET, Shape, UnsetType, cut, field, since, until
+from onestack.core.shapes import UNSET, Link, Shape, UnsetType, cut, field, since, until
 
 ATTRIBUTES = rules.rule("os-extended-server-attributes")
 HOST_STATUS = rules.rule("servers:show:host_status")

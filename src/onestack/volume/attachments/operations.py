@@ -9,7 +9,7 @@ from onestack.core.api import Operations
 from onestack.core.bus import Bus
 from onestack.core.context import Context
 from onestack.core.errors import BadRequest, Conflict
-from onestack.core.shapes import UNSET, Id, Shape, UnsetType, since
+from onestack.core.shapes import UNSET, Id, Link, Shape, UnsetType, since
 from onestack.volume import listing, rules
 from onestack.volume.attachments import view as shown
 from onestack.volume.attachments.connect import mark, reserve, told
@@ -21,7 +21,7 @@ from onestack.volume.attachments.record import (
 from onestack.volume.attachments.settle import rest, settle
 from onestack.volume.attachments.view import AttachmentBrief, AttachmentView
 from onestack.volume.backend import Backend, Connection, Connector
-from onestack.volume.listing import Found, Link, ListQuery
+from onestack.volume.listing import Found, ListQuery
 from onestack.volume.places import address
 from onestack.volume.volumes import access
 from onestack.volume.volumes.record import VolumeRecord, locked

@@ -8,9 +8,9 @@ from onestack.core import clock, event
 from onestack.core.api import Operations
 from onestack.core.context import Context
 from onestack.core.errors import BadRequest
-from onestack.core.shapes import UNSET, Id, Meta, Shape, UnsetType, field
+from onestack.core.shapes import UNSET, Id, Link, Meta, Shape, UnsetType, field
 from onestack.volume import listing, rules
-from onestack.volume.listing import Found, Link, ListQuery
+from onestack.volume.listing import Found, ListQuery
 from onestack.volume.literals import dictionary
 from onestack.volume.snapshots import access
 from onestack.volume.snapshots.record import InvalidSnapshot, SnapshotRecord

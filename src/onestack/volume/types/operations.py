@@ -9,9 +9,9 @@ from onestack.core import clock, event
 from onestack.core.api import Operations, Raw
 from onestack.core.context import Context
 from onestack.core.errors import BadRequest, Conflict, NotFound
-from onestack.core.shapes import UNSET, Id, Meta, Shape, UnsetType, field
+from onestack.core.shapes import UNSET, Id, Link, Meta, Shape, UnsetType, field
 from onestack.volume import listing, rules
-from onestack.volume.listing import Link, ListQuery
+from onestack.volume.listing import ListQuery
 from onestack.volume.literals import dictionary
 from onestack.volume.quotas import QuotaRecord
 from onestack.volume.texts import Metadata, MetadataKey, Text

@@ -7,9 +7,9 @@ from sqlalchemy import ColumnElement, func, select
 from onestack.core.api import Operations
 from onestack.core.context import Context
 from onestack.core.errors import BadRequest
-from onestack.core.shapes import UNSET, Shape, UnsetType, field
+from onestack.core.shapes import UNSET, Link, Shape, UnsetType, field
 from onestack.volume import listing, rules
-from onestack.volume.listing import Found, Link, ListQuery
+from onestack.volume.listing import Found, ListQuery
 from onestack.volume.literals import dictionary
 from onestack.volume.volumes import access
 from onestack.volume.volumes.record import VolumeRecord

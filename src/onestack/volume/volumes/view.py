@@ -8,10 +8,10 @@ from sqlalchemy import Select, select
 
 from onestack.core.context import Context
 from onestack.core.moments import precise
-from onestack.core.shapes import UNSET, Shape, UnsetType, field, since
+from onestack.core.shapes import UNSET, Link, Shape, UnsetType, field, since
 from onestack.volume import rules
 from onestack.volume.attachments.record import AttachmentRecord
-from onestack.volume.listing import Link, links
+from onestack.volume.listing import links
 from onestack.volume.places import shown_host
 from onestack.volume.types.record import VolumeTypeRecord
 from onestack.volume.volumes.record import VolumeRecord
