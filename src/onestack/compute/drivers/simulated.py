@@ -87,6 +87,7 @@ class SimulatedHypervisor:
 
     def start(self, guest: GuestSpec) -> Guest:
         disks = [_checked(each).id for each in guest.disks]
+        self._specs[guest.id] = guest
         return self._put(Guest(guest.id, "running", disks, [each.port_id for each in guest.nics]))
 
     def stop(self, guest_id: str, patience_s: int) -> Guest:
