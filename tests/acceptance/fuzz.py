@@ -118,6 +118,8 @@ def throw_generated(path: Path, share: Share, arguments: Namespace, account: clo
             "FUZZ_RESULT": str(path.with_name(f"{phase}.json")),
         }
         sums.add(_run(command, variables, share_s))
+    if not sums.total:
+        raise SystemExit(f"{share.service}: the time was up before the first request was ready")
     return sums
 
 
@@ -141,8 +143,6 @@ def _run(command: Sequence[str], variables: Mapping[str, str], limit_s: float) -
     for label, trouble in found["troubles"].items():
         sums.failed += trouble["count"]
         sums.troubles[label] = trouble["examples"]
-    if not sums.total:
-        raise SystemExit(said.read_text()[-3000:])
     return sums
 
 

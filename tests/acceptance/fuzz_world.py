@@ -30,6 +30,7 @@ LEAKS = re.compile(rb'Traceback \(|sqlalchemy|sqlite3?\b|psycopg|File \\?"/|site
 
 # What the cloud needs to stay itself; generated requests learn these ids from its answers.
 PROTECTED_LISTS = ("users", "projects", "domains", "roles", "services", "endpoints", "regions")
+PROVIDERS = "/placement/resource_providers"  # hosts, whose inventories servers need
 PROTECTED_NAMES = ("admin", "Default")
 MADE_UP = "0" * 32
 
@@ -222,6 +223,9 @@ class World:
         for noun in PROTECTED_LISTS:
             answer = self._real.identity("GET", f"/{noun}", expected=(200,)).document()
             self.protected |= {each["id"] for each in answer[noun]}
+        url = self._base + PROVIDERS
+        answer = self._real.request("GET", url, expected=(200,)).document()
+        self.protected |= {each["uuid"] for each in answer["resource_providers"]}
         user = self._real.token_document["user"]
         self.protected |= {user["name"], *PROTECTED_NAMES}
 

@@ -16,6 +16,7 @@ from onestack.core.api import Operations, Page
 from onestack.core.context import Context
 from onestack.core.db import Record
 from onestack.core.errors import BadRequest, NotFound
+from onestack.core.listed import among
 from onestack.core.shapes import UNSET, Meta, Shape, UnsetType, since, until
 
 api = Operations("server groups")
@@ -52,6 +53,11 @@ class ServerGroupMemberRecord(Record):
     group_id: Mapped[str] = mapped_column(
         ForeignKey("server_groups.id", ondelete="CASCADE"), index=True
     )
+
+
+_GROUPS_OF = select(ServerGroupMemberRecord.server_id, ServerGroupMemberRecord.group_id).where(
+    among(ServerGroupMemberRecord.server_id, "servers")
+)
 
 
 class ServerGroupNotFound(NotFound):
@@ -188,11 +194,7 @@ def of_server(session: Session, server_id: str) -> ServerGroupRecord | None:
 
 def by_server(session: Session, server_ids: Iterable[str]) -> dict[str, str]:
     """The ids of the groups that servers are in, by the servers' ids."""
-    rows = session.execute(
-        select(ServerGroupMemberRecord.server_id, ServerGroupMemberRecord.group_id).where(
-            ServerGroupMemberRecord.server_id.in_(server_ids)
-        )
-    )
+    rows = session.execute(_GROUPS_OF, {"servers": list(server_ids)})
     return {row.server_id: row.group_id for row in rows}
 
 

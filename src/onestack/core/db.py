@@ -3,6 +3,7 @@
 import contextlib
 import sqlite3
 import threading
+from collections import namedtuple
 from collections.abc import Iterator
 from contextvars import ContextVar
 from functools import cache
@@ -13,6 +14,7 @@ from sqlalchemy import (
     JSON,
     Engine,
     MetaData,
+    Result,
     Select,
     Text,
     bindparam,
@@ -87,6 +89,17 @@ def _by_key(kind: type[Any]) -> Select[Any]:
     """Made once for each kind: putting a statement together costs more than running it."""
     (column,) = inspect(kind).primary_key
     return select(kind).where(column == bindparam("key"))
+
+
+def plain(result: Result[Any]) -> list[Any]:
+    """A result's rows as named tuples, whose attributes cost a tenth of those of the driver's."""
+    kind = _plain_kind(tuple(result.keys()))
+    return list(map(kind._make, result))
+
+
+@cache
+def _plain_kind(names: tuple[str, ...]) -> type[Any]:
+    return namedtuple("Row", names)  # noqa: PYI024 - the names are data
 
 
 def bump(session: Session, topic: str) -> None:

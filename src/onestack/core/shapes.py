@@ -211,21 +211,30 @@ def _union_turner(arguments: Any, version: Version, widens: bool) -> Turner:
 
 def _cutter(struct: type[Struct], version: Version) -> Turner:
     """Takes away what the client's version does not know."""
-    hints, target = _hints(struct), at(struct, version)
-    fields = [(each.name, _turner(hints[each.name], version, widens=False))
-              for each in msgspec.structs.fields(target)]  # fmt: skip
-    names = [name for name, turner in fields if turner is None]
-    turned = [(name, turner) for name, turner in fields if turner is not None]
+    hints, target = _hints(struct), _positional(at(struct, version))
+    names = [each.name for each in msgspec.structs.fields(target)]
+    turners = [_turner(hints[name], version, widens=False) for name in names]
+    turned = [(index, turner) for index, turner in enumerate(turners) if turner is not None]
     read = attrgetter(*names) if len(names) > 1 else None
 
     def cut_one(value: Any) -> Any:
-        plain = read(value) if read else [getattr(value, name) for name in names]
-        given = dict(zip(names, plain, strict=True))
-        for name, turner in turned:
-            given[name] = _turned(getattr(value, name), turner)
-        return target(**given)
+        values = list(read(value)) if read else [getattr(value, name) for name in names]
+        for index, turner in turned:
+            values[index] = _turned(values[index], turner)
+        return target(*values)
 
     return cut_one
+
+
+@cache
+def _positional(struct: type[Struct]) -> type[Struct]:
+    """A struct that looks the same in JSON, and takes its values in order: that is much faster."""
+    fields = [(each.name, each.type, field(name=each.encode_name))
+              for each in msgspec.structs.fields(struct)]  # fmt: skip
+    config = struct.__struct_config__
+    return msgspec.defstruct(
+        struct.__name__, fields, gc=False, tag=config.tag, tag_field=config.tag_field
+    )
 
 
 def _widener(struct: type[Struct], version: Version) -> Turner:

@@ -25,7 +25,7 @@ from sqlalchemy import (
 from onestack.core import moments
 from onestack.core.api import FALSE_WORDS, TRUE_WORDS, Page
 from onestack.core.context import Context
-from onestack.core.db import Record
+from onestack.core.db import Record, plain
 from onestack.core.errors import BadRequest
 from onestack.network.standard import has_tag
 
@@ -125,7 +125,7 @@ def _rows(
         statement = statement.where(_after(found, order))
     for column, descends in order:
         statement = statement.order_by(column.desc() if descends else column.asc())
-    rows = ctx.session.execute(statement if limit is None else statement.limit(limit)).all()
+    rows = plain(ctx.session.execute(statement if limit is None else statement.limit(limit)))
     return rows[::-1] if limit is not None and is_reverse else rows
 
 

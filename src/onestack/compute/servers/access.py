@@ -4,6 +4,7 @@ from onestack.compute.rules import is_admin
 from onestack.compute.servers.record import ServerNotFound, ServerRecord
 from onestack.compute.servers.states import Locked
 from onestack.core.context import Context
+from onestack.core.db import by_key
 
 
 def owned(ctx: Context, server_id: str) -> ServerRecord:
@@ -11,7 +12,7 @@ def owned(ctx: Context, server_id: str) -> ServerRecord:
 
     Its row is not taken: whoever starts a flow takes the rows of flows first.
     """
-    return _judged(ctx, server_id, ctx.session.get(ServerRecord, server_id))
+    return _judged(ctx, server_id, by_key(ctx.session, ServerRecord, server_id))
 
 
 def held(ctx: Context, server_id: str) -> ServerRecord:

@@ -6,16 +6,19 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from onestack.core.agents import AgentRecord
+from onestack.core.listed import among
+
+_HYPERVISORS = select(AgentRecord).where(
+    AgentRecord.kind == "hypervisor", among(AgentRecord.host, "hosts")
+)
 
 
 def statuses(session: Session, hosts: Collection[str]) -> dict[str, str]:
     """What is to be said of each of these hosts."""
     if not hosts:
         return {}
-    wanted = select(AgentRecord).where(
-        AgentRecord.kind == "hypervisor", AgentRecord.host.in_(hosts)
-    )
-    return {agent.host: _status(agent) for agent in session.scalars(wanted)}
+    agents = session.scalars(_HYPERVISORS, {"hosts": list(hosts)})
+    return {agent.host: _status(agent) for agent in agents}
 
 
 def _status(agent: AgentRecord) -> str:

@@ -22,4 +22,4 @@ def read(text: str, name: str) -> dt.datetime:
 
 def second(moment: dt.datetime) -> str:
     """A moment to the second, with its zone: when a resource was made or changed."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.isoformat(timespec="seconds") + "Z"

@@ -13,6 +13,7 @@ from onestack.compute.servers.wanted import WantedNic
 from onestack.core import flow_record
 from onestack.core.context import Context
 from onestack.core.errors import BadRequest, NotFound
+from onestack.core.listed import among
 from onestack.network import Requested
 
 AUTO, NONE = "auto", "none"
@@ -48,6 +49,12 @@ class NicOfServer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Nics = Mapping[str, Sequence[NicOfServer]]
+
+_CARDS_OF = (
+    select(InterfaceRecord.server_id, InterfaceRecord.port_id, InterfaceRecord.tag)
+    .where(among(InterfaceRecord.server_id, "servers"))
+    .order_by(InterfaceRecord.server_id, InterfaceRecord.position)
+)
 
 
 def planned(ctx: Context, asked: list[WantedNic] | str | None, count: int) -> list[Requested]:
@@ -143,11 +150,7 @@ def release(session: Session, server: ServerRecord, port_ids: Sequence[str] | No
 
 def nics_of(session: Session, server_ids: Iterable[str]) -> Nics:
     """Servers' network cards in the servers' own order, by the servers' ids."""
-    rows = session.execute(
-        select(InterfaceRecord.server_id, InterfaceRecord.port_id, InterfaceRecord.tag)
-        .where(InterfaceRecord.server_id.in_(list(server_ids)))
-        .order_by(InterfaceRecord.server_id, InterfaceRecord.position)
-    ).all()
+    rows = session.execute(_CARDS_OF, {"servers": list(server_ids)}).all()
     if not rows:
         return {}
     known = network.nics(session, {row.server_id for row in rows})

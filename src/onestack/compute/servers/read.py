@@ -21,6 +21,7 @@ from onestack.compute.servers.view import (
 )
 from onestack.core.api import Operations, Page
 from onestack.core.context import Context
+from onestack.core.db import plain
 from onestack.core.errors import Forbidden
 from onestack.core.policy import Rule
 
@@ -100,9 +101,9 @@ def _rows(
     most = PAGE_MAX if query.limit is None else min(query.limit, PAGE_MAX)
     statement = statement.order_by(*filters.sorting(ordered))
     if query.ip is None and query.ip6 is None:
-        rows: Sequence[Any] = connection.execute(statement.limit(most + 1)).all()
+        rows: Sequence[Any] = plain(connection.execute(statement.limit(most + 1)))
     else:
-        rows = _addressed(ctx, query, connection.execute(statement).all())
+        rows = _addressed(ctx, query, plain(connection.execute(statement)))
     has_more = len(rows) > most > 0
     rows = rows[:most]
     return rows, rows[-1].id if has_more else None

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from onestack.core import clock
 from onestack.core.db import Record, bump
 from onestack.core.errors import NotFound
+from onestack.core.listed import among
 
 TOPIC = "compute"
 
@@ -175,6 +176,11 @@ _INTERFACES_OF = (
     .where(InterfaceRecord.server_id == bindparam("server"))
     .order_by(InterfaceRecord.position)
 )
+_TAGS_OF = (
+    select(ServerTagRecord.server_id, ServerTagRecord.tag)
+    .where(among(ServerTagRecord.server_id, "servers"))
+    .order_by(ServerTagRecord.tag)
+)
 
 
 def find(session: Session, server_id: str) -> ServerRecord:
@@ -197,11 +203,7 @@ def interfaces_of(session: Session, server_id: str) -> Sequence[InterfaceRecord]
 
 def tags_of(session: Session, server_ids: Iterable[str]) -> dict[str, list[str]]:
     """Servers' tags, sorted, by the servers' ids."""
-    rows = session.execute(
-        select(ServerTagRecord.server_id, ServerTagRecord.tag)
-        .where(ServerTagRecord.server_id.in_(list(server_ids)))
-        .order_by(ServerTagRecord.tag)
-    )
+    rows = session.execute(_TAGS_OF, {"servers": list(server_ids)})
     found: dict[str, list[str]] = {}
     for server_id, tag in rows:
         found.setdefault(server_id, []).append(tag)

@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import msgspec
-from sqlalchemy import and_, or_, select
+from sqlalchemy import Table, and_, or_, select
 from sqlalchemy.orm import Session
 
 from onestack.core.errors import BadRequest, Conflict, Forbidden
+from onestack.core.listed import among
 from onestack.network import auto_topology, quotas, rbac
 from onestack.network.floating_ips.record import FloatingIpRecord
 from onestack.network.networks.record import NetworkNotFound, NetworkRecord
@@ -24,6 +25,31 @@ from onestack.network.wirings import change
 from onestack.network.wirings.record import WiringRecord
 
 OWNER = "compute:nova"
+
+_PORTS = cast(Table, PortRecord.__table__)
+_PORTS_OF = (
+    select(_PORTS, NetworkRecord.name.label("network_name"), NetworkRecord.mtu)
+    .join(NetworkRecord, NetworkRecord.id == _PORTS.c.network_id)
+    .where(among(_PORTS.c.device_id, "devices"), _PORTS.c.device_owner.not_like("network:%"))
+    .order_by(_PORTS.c.created_at, _PORTS.c.id)
+)
+_ADDRESSES_OF = (
+    select(
+        AddressRecord.port_id, AddressRecord.ip_address, AddressRecord.subnet_id,
+        SubnetRecord.ip_version,
+    )
+    .join(SubnetRecord, SubnetRecord.id == AddressRecord.subnet_id)
+    .where(among(AddressRecord.port_id, "ports"))
+    .order_by(AddressRecord.position)
+)  # fmt: skip
+_FLOATING_OF = select(
+    FloatingIpRecord.fixed_port_id, FloatingIpRecord.fixed_ip_address,
+    FloatingIpRecord.floating_ip_address,
+).where(among(FloatingIpRecord.fixed_port_id, "ports"))  # fmt: skip
+_WIRED = select(WiringRecord.host, WiringRecord.item_id).where(
+    WiringRecord.kind == "port", among(WiringRecord.item_id, "ports"),
+    WiringRecord.applied > 0, WiringRecord.is_gone.is_(False),
+)  # fmt: skip
 
 
 class PortInUse(Conflict):
@@ -216,13 +242,7 @@ def guard(session: Session, device_id: str, name: str, is_on: bool) -> None:
 def nics(session: Session, device_ids: Iterable[str]) -> dict[str, list[Nic]]:
     """The ports of any number of devices, each device's in the order in which they were made."""
     wanted = sorted(set(device_ids))
-    ports = PortRecord.__table__.c
-    rows = session.execute(
-        select(PortRecord.__table__, NetworkRecord.name.label("network_name"), NetworkRecord.mtu)
-        .join(NetworkRecord, NetworkRecord.id == ports.network_id)
-        .where(ports.device_id.in_(wanted), ports.device_owner.not_like("network:%"))
-        .order_by(ports.created_at, ports.id)
-    ).all()
+    rows = session.execute(_PORTS_OF, {"devices": wanted}).all()
     ids = [row.id for row in rows]
     addresses = _addresses(session, ids)
     names, wired = names_of(session, ids), _wired(session, ids)
@@ -319,20 +339,9 @@ def _made(
 
 
 def _addresses(session: Session, port_ids: Sequence[str]) -> dict[str, list[Address]]:
-    rows = session.execute(
-        select(AddressRecord.port_id, AddressRecord.ip_address, AddressRecord.subnet_id,
-               SubnetRecord.ip_version)
-        .join(SubnetRecord, SubnetRecord.id == AddressRecord.subnet_id)
-        .where(AddressRecord.port_id.in_(port_ids))
-        .order_by(AddressRecord.position)
-    ).all()  # fmt: skip
+    rows = session.execute(_ADDRESSES_OF, {"ports": port_ids}).all()
     outside: dict[tuple[str | None, str | None], list[str]] = {}
-    floating = session.execute(
-        select(
-            FloatingIpRecord.fixed_port_id, FloatingIpRecord.fixed_ip_address,
-            FloatingIpRecord.floating_ip_address,
-        ).where(FloatingIpRecord.fixed_port_id.in_(port_ids))
-    )  # fmt: skip
+    floating = session.execute(_FLOATING_OF, {"ports": port_ids})
     for port_id, fixed, address in floating:
         outside.setdefault((port_id, fixed), []).append(address)
     found: dict[str, list[Address]] = {}
@@ -348,10 +357,5 @@ def _addresses(session: Session, port_ids: Sequence[str]) -> dict[str, list[Addr
 
 def _wired(session: Session, port_ids: Sequence[str]) -> set[tuple[str, str]]:
     """Which ports which hosts have, in some revision."""
-    rows = session.execute(
-        select(WiringRecord.host, WiringRecord.item_id).where(
-            WiringRecord.kind == "port", WiringRecord.item_id.in_(port_ids),
-            WiringRecord.applied > 0, WiringRecord.is_gone.is_(False),
-        )
-    )  # fmt: skip
+    rows = session.execute(_WIRED, {"ports": port_ids})
     return {(row.host, row.item_id) for row in rows}

@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
-from sqlalchemy import Table, bindparam, select
+from sqlalchemy import Table, select
 from sqlalchemy.orm import Session
 
 from onestack.core.context import Context
+from onestack.core.listed import among
 from onestack.network import lists
 from onestack.network.ports.attributes import (
     SEES_BINDING,
@@ -19,7 +20,6 @@ from onestack.network.security_groups.record import PortSecurityGroupRecord
 from onestack.network.standard import iso
 
 DOMAIN = "openstacklocal"
-IN_ONE_CLAUSE = 500  # ids in one statement
 DASHED = str.maketrans(".:", "--")
 VIF = {"port_filter": True, "connectivity": "l2"}
 
@@ -27,12 +27,12 @@ _ADDRESSES = cast(Table, AddressRecord.__table__)
 _GUARDS = cast(Table, PortSecurityGroupRecord.__table__)
 _ADDRESSES_OF = (
     select(_ADDRESSES.c.port_id, _ADDRESSES.c.subnet_id, _ADDRESSES.c.ip_address)
-    .where(_ADDRESSES.c.port_id.in_(bindparam("ids", expanding=True)))
+    .where(among(_ADDRESSES.c.port_id, "ids"))
     .order_by(_ADDRESSES.c.position)
 )
 _GUARDS_OF = (
     select(_GUARDS.c.port_id, _GUARDS.c.security_group_id)
-    .where(_GUARDS.c.port_id.in_(bindparam("ids", expanding=True)))
+    .where(among(_GUARDS.c.port_id, "ids"))
     .order_by(_GUARDS.c.security_group_id)
 )
 
@@ -92,22 +92,15 @@ def _names(name: str, fixed: Iterable[dict[str, str]]) -> list[dict[str, str]]:
 def _addresses(session: Session, ids: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
     """The (subnet, address) pairs of each port."""
     found: dict[str, list[tuple[str, str]]] = {}
-    for some in _chunks(ids):
-        for port_id, subnet_id, address in session.connection().execute(
-            _ADDRESSES_OF, {"ids": some}
-        ):
-            found.setdefault(port_id, []).append((subnet_id, address))
+    rows = session.connection().execute(_ADDRESSES_OF, {"ids": ids})
+    for port_id, subnet_id, address in rows:
+        found.setdefault(port_id, []).append((subnet_id, address))
     return found
 
 
 def _groups(session: Session, ids: Sequence[str]) -> dict[str, list[str]]:
     """The groups that guard each port."""
     found: dict[str, list[str]] = {}
-    for some in _chunks(ids):
-        for port_id, group_id in session.connection().execute(_GUARDS_OF, {"ids": some}):
-            found.setdefault(port_id, []).append(group_id)
+    for port_id, group_id in session.connection().execute(_GUARDS_OF, {"ids": ids}):
+        found.setdefault(port_id, []).append(group_id)
     return found
-
-
-def _chunks(ids: Sequence[str]) -> Iterable[Sequence[str]]:
-    return (ids[start : start + IN_ONE_CLAUSE] for start in range(0, len(ids), IN_ONE_CLAUSE))

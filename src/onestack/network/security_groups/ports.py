@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from onestack.core.db import bump
 from onestack.core.errors import Conflict
+from onestack.core.listed import among
 from onestack.network.security_groups.record import (
     DEFAULT,
     PortSecurityGroupRecord,
@@ -19,6 +20,12 @@ from onestack.network.standard import TOPIC
 
 _GROUPS = cast(Table, SecurityGroupRecord.__table__)
 _PORTS = cast(Table, PortSecurityGroupRecord.__table__)
+_NAMES_OF = (
+    select(_PORTS.c.port_id, _GROUPS.c.name)
+    .join(_GROUPS, _GROUPS.c.id == _PORTS.c.security_group_id)
+    .where(among(_PORTS.c.port_id, "ports"))
+    .order_by(_GROUPS.c.name)
+)
 
 
 class NameNotUnique(Conflict):
@@ -56,12 +63,7 @@ def groups_of(session: Session, port_ids: Iterable[str]) -> dict[str, list[str]]
 
 def names_of(session: Session, port_ids: Iterable[str]) -> dict[str, list[str]]:
     """The names of the groups that guard each port; a port that none guards is missing."""
-    rows = session.execute(
-        select(_PORTS.c.port_id, _GROUPS.c.name)
-        .join(_GROUPS, _GROUPS.c.id == _PORTS.c.security_group_id)
-        .where(_PORTS.c.port_id.in_(list(port_ids)))
-        .order_by(_GROUPS.c.name)
-    )
+    rows = session.execute(_NAMES_OF, {"ports": list(port_ids)})
     found: dict[str, list[str]] = {}
     for row in rows:
         found.setdefault(row.port_id, []).append(row.name)
