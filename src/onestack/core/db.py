@@ -99,7 +99,7 @@ def plain(result: Result[Any]) -> list[Any]:
 
 @cache
 def _plain_kind(names: tuple[str, ...]) -> type[Any]:
-    return namedtuple("Row", names)  # noqa: PYI024 - the names are data
+    return namedtuple("Row", names)
 
 
 def bump(session: Session, topic: str) -> None:
