@@ -192,6 +192,17 @@ def settled(world: Chaos) -> None:
         world.tally.fail(text)
 
 
+def actions_that_failed(world: Chaos) -> None:
+    """What was accepted and came to nothing afterwards; a guest that does not boot fast enough may
+    refuse to let a volume go, so this is only told."""
+    api = world.api()
+    for server_id in world.tally.servers:
+        answer = api.ask("compute", "GET", f"/servers/{server_id}/os-instance-actions")
+        for each in answer.document().get("instanceActions", ()):
+            if each["message"]:
+                print(f"        {each['action']} of {server_id} failed: {each['message']}")
+
+
 def agreement(world: Chaos) -> None:
     """Database, hypervisor, network and storage agree."""
     found = world.doctor()
@@ -252,8 +263,8 @@ def down(world: Chaos) -> None:
 
 
 STEPS: tuple[Callable[[Chaos], None], ...] = (
-    up, lift_quotas, guest, operations_and_kills, settled, agreement, guest_noticed_nothing,
-    no_failures, delete_everything, agreement, nothing_is_held, down,
+    up, lift_quotas, guest, operations_and_kills, settled, actions_that_failed, agreement,
+    guest_noticed_nothing, no_failures, delete_everything, agreement, nothing_is_held, down,
 )  # fmt: skip
 FIRST = (up, lift_quotas, guest)  # without these there is nothing to look at
 

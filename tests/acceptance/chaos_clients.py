@@ -58,6 +58,7 @@ class Tally:
     outcomes: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     failures: list[str] = field(default_factory=list)
+    servers: list[str] = field(default_factory=list)  # all that ever were
     _lock: Lock = field(default_factory=Lock)
 
     def is_enough(self) -> bool:
@@ -400,6 +401,8 @@ class Client:
         if answer.status < 300:
             made = str(answer.document()[key]["id"])
             self.have[kind or key].append(made)
+            if key == "server":
+                self.tally.servers.append(made)
             self._about(made, rests)
         return answer
 
