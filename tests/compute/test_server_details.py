@@ -174,6 +174,12 @@ def test_creations_that_are_refused(client: Client, wrong: Any, said: str) -> No
     assert said in client.refused(**wrong)
 
 
+def test_a_file_that_cannot_be_read_is_named(client: Client) -> None:
+    files = [{"path": "/etc/motd", "contents": "a===="}]
+    told = client.refused(who=client.member.at("2.56"), personality=files)
+    assert told == "Personality content for /etc/motd cannot be decoded"
+
+
 def test_members_cannot_choose_hosts(client: Client) -> None:
     assert client.refused(403, availability_zone="nova:host")
     assert client.refused(403, host="host")

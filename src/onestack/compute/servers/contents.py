@@ -15,6 +15,7 @@ from onestack.compute.servers import (
     ips,
     metadata,
     metadata_service,
+    order,
     read,
     reconcile,
     record,
@@ -50,5 +51,5 @@ FLOWS: tuple[type[Flow[Any]], ...] = (
 )  # fmt: skip
 # Rules that an operation judges by besides the one that it declares.
 JUDGED_TOO = (
-    *create.JUDGED_TOO, *read.JUDGED_TOO, *view.JUDGED_TOO, *instance_actions.JUDGED_TOO,
+    *order.JUDGED_TOO, *read.JUDGED_TOO, *view.JUDGED_TOO, *instance_actions.JUDGED_TOO,
 )  # fmt: skip

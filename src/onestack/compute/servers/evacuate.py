@@ -9,11 +9,11 @@ from onestack.compute.migrations import record as migrations
 from onestack.compute.migrations.record import MigrationRecord, set_status
 from onestack.compute.nodes import HostNotFound
 from onestack.compute.servers import access, action, moving
-from onestack.compute.servers.create import new_password
 from onestack.compute.servers.migrate import HostName, NoHost
 from onestack.compute.servers.moving import Arrive
 from onestack.compute.servers.record import ServerRecord, touch
 from onestack.compute.servers.states import check_state, show_power
+from onestack.compute.servers.texts import new_password
 from onestack.core import agents
 from onestack.core.agents import NoSuchAgent
 from onestack.core.api import Operations

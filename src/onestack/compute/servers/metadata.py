@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from onestack.compute import quotas, rules
 from onestack.compute.servers import access
-from onestack.compute.servers.create import TooMuchMetadata
+from onestack.compute.servers.order import TooMuchMetadata
 from onestack.compute.servers.record import ServerRecord, touch
 from onestack.compute.servers.states import Locked, check_state
 from onestack.compute.servers.wanted import Metadata

@@ -9,15 +9,11 @@ from onestack.compute.keypairs import KeypairNotFound
 from onestack.compute.lenient import Description, Flag, Name
 from onestack.compute.servers import access, action, moving, sources, view
 from onestack.compute.servers.config_drive import Secrets
-from onestack.compute.servers.create import (
-    InvalidKey,
-    check_address,
-    check_user_data,
-    new_password,
-)
+from onestack.compute.servers.order import InvalidKey
 from onestack.compute.servers.record import ServerRecord, disks_of
 from onestack.compute.servers.spec import spec_of
 from onestack.compute.servers.states import check_state, show_power
+from onestack.compute.servers.texts import check_address, check_user_data, new_password
 from onestack.compute.servers.view import ServerView
 from onestack.compute.servers.wanted import (
     Certificates,

@@ -7,11 +7,11 @@ import msgspec
 from onestack import image
 from onestack.compute.hypervisor import Disk, Guest, GuestSpec, Hypervisor
 from onestack.compute.servers import access, action, moving, sources
-from onestack.compute.servers.create import new_password
 from onestack.compute.servers.record import ServerRecord
 from onestack.compute.servers.spec import CONFIG_DEVICE, spec_of
 from onestack.compute.servers.states import check_state
 from onestack.compute.servers.stop import PATIENCE_S
+from onestack.compute.servers.texts import new_password
 from onestack.compute.servers.wanted import Password
 from onestack.core import clock
 from onestack.core.api import Operations

@@ -5,9 +5,9 @@ from typing import Annotated
 from onestack.compute import rules
 from onestack.compute.lenient import Description, Name
 from onestack.compute.servers import access
-from onestack.compute.servers.create import canonical, check_address
 from onestack.compute.servers.notifications import described
 from onestack.compute.servers.record import ServerRecord, touch
+from onestack.compute.servers.texts import canonical, check_address
 from onestack.compute.servers.view import ServerView, changed
 from onestack.compute.servers.wanted import DiskConfig, HostName
 from onestack.core import event
