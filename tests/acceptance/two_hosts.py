@@ -17,6 +17,7 @@ import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial, update_wrapper
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -215,7 +216,7 @@ def evacuation(world: Fleet) -> None:
     for each in _processes(world.names[dead]):
         os.kill(each, signal.SIGKILL)
     world.admin("compute", "service", "set", "--down", dead, "nova-compute")
-    world.admin("server", "evacuate", server, "--wait")
+    world.admin("server", "evacuate", server)  # its --wait knows no end: it looks for `active`
     until(world, ("server", "show", "demo"), "ACTIVE")
     expect(world.host_of("demo") == other, "it was not made anew")
     (world.data / "known_hosts" / server).unlink(missing_ok=True)
@@ -224,6 +225,18 @@ def evacuation(world: Fleet) -> None:
     world.admin("compute", "service", "set", "--up", dead, "nova-compute")
     target = world.address_of(stays)
     first_light.again(lambda: world.guest("demo", f"ping -c 1 -w 5 {target}"), first_light.WAIT_S)
+
+
+def tempest(world: Fleet, regex: str) -> None:
+    """Tests of Tempest's; what they say is shown."""
+    script = Path(__file__).with_name("tempest.py")
+    words = (sys.executable, str(script), "--cloud", "onestack-admin", "--regex", regex)
+    settings = str(world.data / "clouds.yaml")
+    done = subprocess.run(
+        [*words, "--cache", str(environment.cache_folder()), "--concurrency", "1"],
+        env={**world.variables, "OS_CLIENT_CONFIG_FILE": settings}, check=False,
+    )  # fmt: skip
+    expect(done.returncode == 0, "Tempest failed")
 
 
 def doctor(world: Fleet) -> None:
@@ -248,6 +261,15 @@ STEPS: tuple[Callable[[Fleet], None], ...] = (
 LAST = (hosts_leave, down)
 
 
+def steps_of(arguments: Namespace) -> tuple[Callable[[Fleet], None], ...]:
+    """What is done: our own steps, or Tempest's tests."""
+    if not arguments.tempest:
+        return STEPS
+    chosen = partial(tempest, regex=arguments.tempest)
+    update_wrapper(chosen, tempest)
+    return (up, join, chosen, *LAST)
+
+
 def inside(arguments: Namespace) -> int:
     """Run all steps in the control plane's namespace."""
     programs = environment.installed(environment.cache_folder(), "openstack-client-10", REQUIREMENT)
@@ -258,7 +280,7 @@ def inside(arguments: Namespace) -> int:
         world.variables |= {
             "ONESTACK_CLOUD_DATABASE": postgres.url(), "ONESTACK_CLOUD_BUS": rabbit.url,
         }  # fmt: skip
-        for step in STEPS:
+        for step in steps_of(arguments):
             if failed and step not in LAST:
                 continue
             began = time.monotonic()
@@ -281,6 +303,7 @@ def main() -> int:
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--onestack", type=Path, default=Path(".venv/bin/onestack"))
     parser.add_argument("--pause", action="store_true", help="wait after a failure")
+    parser.add_argument("--tempest", metavar="REGEX", help="tests of Tempest's, instead of ours")
     parser.add_argument("--names", help="used by the script itself, within its namespace")
     parser.add_argument("--folder", type=Path, help="the same")
     arguments = parser.parse_args()
