@@ -227,6 +227,15 @@ def evacuation(world: Fleet) -> None:
     first_light.again(lambda: world.guest("demo", f"ping -c 1 -w 5 {target}"), first_light.WAIT_S)
 
 
+def deleted_on_its_way(world: Fleet) -> None:
+    """A guest that is deleted while it moves is on neither host (OSSA-2015-017)."""
+    server = world.id_of("demo")
+    world.admin("server", "migrate", "--live-migration", server)
+    time.sleep(1)
+    world.client("server", "delete", "--wait", server)
+    first_light.again(lambda: _is_gone(world, server), first_light.WAIT_S)
+
+
 def tempest(world: Fleet, regex: str) -> None:
     """Tests of Tempest's; what they say is shown."""
     script = Path(__file__).with_name("tempest.py")
@@ -256,7 +265,7 @@ def down(world: Fleet) -> None:
 STEPS: tuple[Callable[[Fleet], None], ...] = (
     up, join, launch, first_light.sign_in, a_guest_on_each, first_light.floating_address,
     guests_talk, first_light.volume_in_use, first_light.other_guest_reads_it, live_migration,
-    consoles, cold_migration, resize, evacuation, doctor, hosts_leave, down,
+    consoles, cold_migration, resize, evacuation, deleted_on_its_way, doctor, hosts_leave, down,
 )  # fmt: skip
 LAST = (hosts_leave, down)
 
@@ -373,6 +382,15 @@ def _joins(world: Fleet, host: str) -> None:
     where = ("--host", host, "--tunnel-address", ADDRESSES[host], "--drivers", "real")
     outside = ("--physical-network", "public:br-ex")
     world.on(host, str(world.onestack), "join", world.ticket, *data, *where, *outside)
+
+
+def _is_gone(world: Fleet, server: str) -> str:
+    """Fails as long as a host has anything of a server."""
+    files = [str(path) for host in HOSTS for path in (world.folder / host).rglob(f"*{server}*")]
+    running = [each for host in HOSTS for each in _processes(world.names[host])
+               if server.encode() in Path(f"/proc/{each}/cmdline").read_bytes()]  # fmt: skip
+    expect(not files and not running, f"left: {files}, {running}")
+    return ""
 
 
 def _answers(world: Fleet, name: str) -> None:
