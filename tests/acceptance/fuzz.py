@@ -134,8 +134,9 @@ def _run(command: Sequence[str], variables: Mapping[str, str], limit_s: float) -
         try:
             process.wait(limit_s + STOP_LIMIT_S)
         except subprocess.TimeoutExpired:
+            print("what was made could not be removed in time", file=sys.stderr)
             process.kill()
-            raise
+            process.wait()
     if not result.is_file():
         raise SystemExit(said.read_text()[-3000:])
     found = json.loads(result.read_text())

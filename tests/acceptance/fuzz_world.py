@@ -161,7 +161,16 @@ class World:
         for step in self._steps:
             if step.kind == kind and step.makes and step.service == self.service:
                 values.update({each: self.ids[of] for each, of in kinds.items() if of in self.ids})
-                values[name] = self._ask(step) or MADE_UP
+                values[name] = self._doomed(step) or MADE_UP
+
+    def _doomed(self, step: Step) -> str:
+        """One more of a kind, which is removed in a while if no odd request does it."""
+        before = self._places.get(step.kind)
+        found = self._ask(step)
+        if found:
+            self._by_requests.append(self._made.pop())
+            self._places[step.kind] = before or ""
+        return found
 
     def spare(self, values: Document, is_deleted: bool) -> None:
         """Take away the ids of what must survive, from a request that may change it."""

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Row, Select, func, select
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from onestack.core import moments
 from onestack.core.context import Context
+from onestack.core.db import plain
 from onestack.core.errors import BadRequest, NotFound
 from onestack.core.paging import after, page_query, sort_pairs, sorted_by
 from onestack.core.shapes import UNSET, Link, Meta, Shape, UnsetType
@@ -49,7 +50,7 @@ class BadFilter(BadRequest):
 class Found:
     """The rows of one page, and what the answer says besides."""
 
-    rows: list[Row[Any]]
+    rows: list[Any]
     links: list[Link] | UnsetType
     count: int | UnsetType
 
@@ -76,7 +77,7 @@ def find(
     statement = statement.order_by(*columns).limit(limit)
     if query.offset:
         statement = statement.offset(query.offset)
-    rows = list(ctx.session.execute(statement))
+    rows = plain(ctx.session.execute(statement))
     is_full = len(rows) == limit and query.limit is not None
     links = [_next(ctx, str(rows[-1].id))] if is_full else UNSET
     return Found(rows, links, count)

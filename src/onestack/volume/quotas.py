@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from onestack.core import quota
 from onestack.core.db import Record
 from onestack.core.errors import TooLarge
+from onestack.core.listed import among
 from onestack.volume.snapshots.record import SnapshotRecord
 from onestack.volume.types.record import VolumeTypeRecord
 from onestack.volume.volumes.record import TOPIC, VolumeRecord
@@ -31,6 +32,11 @@ class QuotaRecord(Record):
     scope: Mapped[str] = mapped_column(primary_key=True)
     resource: Mapped[str] = mapped_column(primary_key=True)
     hard_limit: Mapped[int]
+
+
+_LIMITS = select(QuotaRecord.scope, QuotaRecord.resource, QuotaRecord.hard_limit).where(
+    among(QuotaRecord.scope, "scopes")
+)
 
 
 class VolumeTooLarge(TooLarge):
@@ -56,8 +62,7 @@ class QuotaExceeded(TooLarge):
 
 def limits_of(session: Session, scope: str) -> dict[str, int]:
     """The limits of a project, by what they count; per type only where one is set."""
-    wanted = select(QuotaRecord.scope, QuotaRecord.resource, QuotaRecord.hard_limit)
-    rows = session.execute(wanted.where(QuotaRecord.scope.in_([DEFAULT_SCOPE, scope]))).all()
+    rows = session.execute(_LIMITS, {"scopes": [DEFAULT_SCOPE, scope]}).all()
     found = dict(DEFAULTS)
     for row in sorted(rows, key=lambda each: each.scope != DEFAULT_SCOPE):
         found[row.resource] = row.hard_limit

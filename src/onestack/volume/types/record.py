@@ -1,9 +1,21 @@
 """The rows of volume types: what they promise, and who may use them."""
 
 import datetime as dt
+from collections.abc import Sequence
+from functools import cache
 from typing import Any, cast
 
-from sqlalchemy import Connection, ForeignKey, Table, event, insert, or_, select
+from sqlalchemy import (
+    Connection,
+    ForeignKey,
+    Select,
+    Table,
+    bindparam,
+    event,
+    insert,
+    or_,
+    select,
+)
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from onestack.core.db import Record
@@ -61,13 +73,19 @@ class TypeNameNotFound(NotFound):
 
 def default_type(session: Session, project_id: str) -> VolumeTypeRecord:
     """The type of a volume of this project that names none."""
+    wanted = {"project_id": project_id}
+    found: Sequence[VolumeTypeRecord] = session.scalars(_default_types(), wanted).all()
+    return next((each for each in found if each.name != DEFAULT_NAME), found[0])
+
+
+@cache
+def _default_types() -> Select[Any]:
+    """The type of everybody, and that of the project, if it has one of its own."""
     kind, chosen = VolumeTypeRecord, DefaultTypeRecord
-    of_project = select(chosen.volume_type_id).where(chosen.project_id == project_id)
-    wanted = select(kind).where(
+    of_project = select(chosen.volume_type_id).where(chosen.project_id == bindparam("project_id"))
+    return select(kind).where(
         or_(kind.name == DEFAULT_NAME, kind.id == of_project.scalar_subquery())
     )
-    found = session.scalars(wanted).all()
-    return next((each for each in found if each.name != DEFAULT_NAME), found[0])
 
 
 def may_use(session: Session, record: VolumeTypeRecord, project_id: str | None) -> bool:

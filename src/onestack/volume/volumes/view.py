@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from sqlalchemy import Select, select
 
 from onestack.core.context import Context
+from onestack.core.db import by_key
 from onestack.core.moments import precise
 from onestack.core.shapes import UNSET, Link, Shape, UnsetType, field, since
 from onestack.volume import rules
@@ -113,7 +114,8 @@ def view(ctx: Context, record: VolumeRecord) -> VolumeView:
 
 def created(ctx: Context, record: VolumeRecord) -> VolumeCreated:
     """One volume, as it is shown to who made or changed it."""
-    kind = ctx.session.get_one(VolumeTypeRecord, record.volume_type_id)
+    kind = by_key(ctx.session, VolumeTypeRecord, record.volume_type_id)
+    assert kind is not None
     attachments = [] if record.status == "creating" else _attachments(ctx, [record.id])[record.id]
     shown = _view(ctx, record, kind.name, attachments, rules.is_admin(ctx))
     return VolumeCreated(**{name: getattr(shown, name) for name in VolumeCreated.__struct_fields__})
