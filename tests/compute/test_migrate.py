@@ -1,5 +1,7 @@
 """Servers move to other hosts while they run, or when their host is dead."""
 
+from typing import Any
+
 import pytest
 
 from tests.compute.movers import Mover
@@ -40,6 +42,18 @@ def test_the_host_that_a_server_left_is_as_good_as_before(another: Clouds, verb:
     if verb == "migrate":
         mover.do(server, "confirmResize", status=204)
     assert mover.host(mover.built(name="next")) == left
+
+
+@pytest.mark.parametrize(
+    "asked", [{"migrate": None}, {"os-migrateLive": AUTO}, {"resize": {"flavorRef": "84"}}]
+)
+def test_a_host_that_is_silent_sends_no_guest(mover: Mover, asked: dict[str, Any]) -> None:
+    server = mover.built()
+    mover.silence(mover.host(server))
+    answer = mover.admin.ask("POST", f"/servers/{server['id']}/action", asked)
+    assert (answer.status, "unavailable at this time" in answer.content.decode()) == (400, True)
+    assert mover.state(server) == ("ACTIVE", None)
+    assert mover.migrations(server) == []
 
 
 def test_a_migration_is_shown_while_it_is_under_way(mover: Mover) -> None:

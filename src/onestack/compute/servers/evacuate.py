@@ -14,8 +14,6 @@ from onestack.compute.servers.moving import Arrive
 from onestack.compute.servers.record import ServerRecord, touch
 from onestack.compute.servers.states import check_state, show_power
 from onestack.compute.servers.texts import new_password
-from onestack.core import agents
-from onestack.core.agents import NoSuchAgent
 from onestack.core.api import Operations
 from onestack.core.context import Context
 from onestack.core.errors import BadRequest
@@ -64,7 +62,7 @@ def evacuate(ctx: Context, server_id: str, body: EvacuateBody) -> EvacuatedView:
         if body.host == server.host:
             raise BadRequest("The target host can't be the same one.")
     check_state(server, "evacuate", STATES)
-    if server.host is None or _is_up(ctx, server.host):
+    if server.host is None or moving.is_up(ctx.session, server.host):
         raise InUse(host=server.host)
     migration = migrations.begin(ctx.session, server, "evacuation", ctx.caller)
     state = {"migration_id": migration.id, "host": body.host}
@@ -131,10 +129,3 @@ class EvacuateServer(Flow[ServerRecord]):
 
     def _migration(self) -> MigrationRecord:
         return self.session.get_one(MigrationRecord, self.migration_id)
-
-
-def _is_up(ctx: Context, host: str) -> bool:
-    try:
-        return agents.of_host(ctx.session, host, "hypervisor").is_alive
-    except NoSuchAgent:
-        return False

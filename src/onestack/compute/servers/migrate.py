@@ -63,6 +63,7 @@ def migrate(ctx: Context, server_id: str, body: MigrateBody | None) -> None:
         ctx.allow(server, rule=HOST_RULE)
         _check_host(ctx, server, host)
     check_state(server, "migrate", COLD_STATES)
+    moving.check_is_up(ctx.session, server)
     resize.begin(ctx, server, "migration", host=host)
 
 
@@ -78,6 +79,7 @@ def migrate_live(ctx: Context, server_id: str, body: LiveBody) -> None:
     if body.host is not None:
         _check_host(ctx, server, body.host)
     check_state(server, "os-migrateLive", LIVE_STATES)
+    moving.check_is_up(ctx.session, server)
     migration = migrations.begin(ctx.session, server, "live-migration", ctx.caller)
     state = {"migration_id": migration.id, "host": body.host}
     action.begin(ctx, server, "live-migration", MigrateLive, **state)

@@ -22,14 +22,36 @@ from onestack.compute.servers.connector import connector_of
 from onestack.compute.servers.record import BlockDeviceRecord, ServerRecord, disks_of, touch
 from onestack.compute.servers.spec import spec_of
 from onestack.compute.servers.states import show_power
-from onestack.core import clock
+from onestack.core import agents, clock
+from onestack.core.agents import NoSuchAgent
 from onestack.core.bus import agent_address
+from onestack.core.errors import BadRequest
 from onestack.core.flow import Ask, Child, Failure, Flow, Next, Sleep, Step, step
 
 COPY_S = 6 * 3600.0  # how long a disk may be on its way
 CREATE_S = 1800.0
 WIRING_S = 300.0
 LOOK_S = 30.0
+
+
+class Unavailable(BadRequest):
+    """Who moves a server may not know the names of hosts."""
+
+    message = "Service is unavailable at this time."
+
+
+def check_is_up(session: Session, server: ServerRecord) -> None:
+    """Refuse to ask a host for its guest that does not answer: from there, it is evacuated."""
+    if not is_up(session, str(server.host)):
+        raise Unavailable
+
+
+def is_up(session: Session, host: str) -> bool:
+    """Whether a host's hypervisor was heard of lately, and nobody said that it is down."""
+    try:
+        return agents.of_host(session, host, "hypervisor").is_alive
+    except NoSuchAgent:
+        return False
 
 
 def agent(host: str | None) -> str:

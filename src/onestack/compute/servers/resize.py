@@ -61,6 +61,7 @@ def resize(ctx: Context, server_id: str, body: ResizeBody) -> None:
     server = access.unlocked(ctx, server_id)
     flavor = _flavor(ctx, str(body.flavor_ref))
     check_state(server, "resize", STATES)
+    moving.check_is_up(ctx.session, server)
     is_volume_backed = moving.is_volume_backed(ctx.session, server)
     if flavor.id == server.flavor_id:
         raise SameFlavor
