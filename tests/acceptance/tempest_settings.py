@@ -37,6 +37,7 @@ def discover(cloud: Cloud) -> Settings:
     available = found["service_available"]
     if available["glance"] == "True":
         found["image-feature-enabled"] = _image_features(cloud)
+        found["image"] = {} if _fetches(cloud) else {"http_image": ""}
     if available["nova"] == "True":
         found |= tempest_servers.compute(cloud)
     if available["neutron"] == "True":
@@ -201,6 +202,16 @@ class _Probe:
 def _password() -> str:
     """One that any sensible strength rule takes."""
     return f"Aa1-{token_hex(8)}"
+
+
+def _fetches(cloud: Cloud) -> bool:
+    """Whether the cloud gets images from addresses elsewhere."""
+    url = str(cloud.endpoint("image"))
+    url = url if url.endswith("/v2") else url + "/v2"
+    answer = cloud.request("GET", f"{url}/info/import")
+    if answer.status != 200:
+        return False
+    return "web-download" in answer.document()["import-methods"]["value"]
 
 
 def _image_features(cloud: Cloud) -> dict[str, str]:

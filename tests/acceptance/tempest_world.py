@@ -5,14 +5,13 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from secrets import token_hex
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "bench"))
 
 from cloud import Cloud
 
 Settings = dict[str, dict[str, str]]
-
-MULTIATTACH = "tempest-multiattach"
 
 
 @contextmanager
@@ -33,9 +32,10 @@ def made(cloud: Cloud, settings: Settings) -> Iterator[None]:
 
 def _type(cloud: Cloud, settings: Settings) -> str:
     url = f"{cloud.endpoint(settings['volume']['catalog_type'])}/types"
-    wanted = {"name": MULTIATTACH, "extra_specs": {"multiattach": "<is> True"}}
+    name = f"tempest-multiattach-{token_hex(4)}"
+    wanted = {"name": name, "extra_specs": {"multiattach": "<is> True"}}
     kind = cloud.request("POST", url, {"volume_type": wanted}, expected=(200,)).document()
-    settings["volume"]["volume_type_multiattach"] = MULTIATTACH
+    settings["volume"]["volume_type_multiattach"] = name
     return f"{url}/{kind['volume_type']['id']}"
 
 

@@ -40,7 +40,7 @@ def test_stores(local: Local) -> None:
 
 def test_what_is_not_built_is_not_there(local: Local) -> None:
     demo = actors.demo(local)
-    for path in ("/metadefs/namespaces", "/cache", "/info/usage"):
+    for path in ("/cache", "/info/usage"):
         demo.get(path, status=404)
 
 

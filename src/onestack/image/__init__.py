@@ -23,6 +23,9 @@ from onestack.image.images import (
     upload,
 )
 from onestack.image.images.record import TOPIC
+from onestack.image.metadefs import namespaces, objects, properties, resource_types
+from onestack.image.metadefs import schemas as metadef_schemas
+from onestack.image.metadefs import tags as metadef_tags
 from onestack.image.rules import JUDGED_TOO, SHARED
 from onestack.image.settings import ImageSettings
 from onestack.image.store import StoreUpkeep
@@ -58,6 +61,12 @@ SERVICE = Service(
         stores.api,
         tasks.api,
         tickets.api,
+        namespaces.api,
+        properties.api,
+        objects.api,
+        metadef_tags.api,
+        resource_types.api,
+        metadef_schemas.api,
     ),
 )
 

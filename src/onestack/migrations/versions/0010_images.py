@@ -1,4 +1,6 @@
-"""Images, their properties, tags and members."""
+"""Images, their properties, tags and members, their tasks, and metadata definitions."""
+
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,10 +14,13 @@ def upgrade() -> None:
     _images()
     _image_tags()
     _image_tasks()
+    _metadefs()
 
 
 def downgrade() -> None:
     """Drop the tables."""
+    for name in ("tags", "objects", "properties", "associations", "namespaces"):
+        op.drop_table(f"metadef_{name}")
     op.drop_table("image_tasks")
     op.drop_table("image_tags")
     op.drop_table("image_properties")
@@ -112,3 +117,52 @@ def _image_tasks() -> None:
     )
     op.create_index("ix_image_tasks_expires_at", "image_tasks", ["expires_at"])
     op.create_index("ix_image_tasks_image_id", "image_tasks", ["image_id"])
+
+
+def _metadefs() -> None:
+    op.create_table(
+        "metadef_namespaces",
+        sa.Column("id", sa.Text, nullable=False),
+        sa.Column("namespace", sa.Text, nullable=False),
+        sa.Column("display_name", sa.Text, nullable=True),
+        sa.Column("description", sa.Text, nullable=True),
+        sa.Column("visibility", sa.Text, nullable=False),
+        sa.Column("protected", sa.Boolean, nullable=False),
+        sa.Column("owner", sa.Text, nullable=True),
+        *_moments(),
+        sa.PrimaryKeyConstraint("id", name="pk_metadef_namespaces"),
+        sa.UniqueConstraint("namespace", name="uq_metadef_namespaces_namespace"),
+    )
+    op.create_index("ix_metadef_namespaces_owner", "metadef_namespaces", ["owner"])
+    prefix = sa.Column("prefix", sa.Text, nullable=True)
+    target = sa.Column("properties_target", sa.Text, nullable=True)
+    _defined("metadef_associations", prefix, target, *_moments())
+    op.create_index("ix_metadef_associations_name", "metadef_associations", ["name"])
+    _defined("metadef_properties", sa.Column("definition", sa.JSON, nullable=False))
+    _defined(
+        "metadef_objects",
+        sa.Column("description", sa.Text, nullable=True),
+        sa.Column("required", sa.JSON, nullable=False),
+        sa.Column("properties", sa.JSON, nullable=False),
+        *_moments(),
+    )
+    _defined("metadef_tags", *_moments())
+
+
+def _defined(table: str, *columns: sa.Column[Any]) -> None:
+    op.create_table(
+        table,
+        sa.Column("namespace_id", sa.Text, nullable=False),
+        sa.Column("name", sa.Text, nullable=False),
+        *columns,
+        sa.PrimaryKeyConstraint("namespace_id", "name", name=f"pk_{table}"),
+        sa.ForeignKeyConstraint(
+            ["namespace_id"], ["metadef_namespaces.id"], name=f"fk_{table}_namespace_id",
+            ondelete="CASCADE",
+        ),
+    )  # fmt: skip
+
+
+def _moments() -> tuple[sa.Column[Any], ...]:
+    names = ("created_at", "updated_at")
+    return tuple(sa.Column(name, sa.DateTime, nullable=False) for name in names)
