@@ -27,6 +27,8 @@ def test_what_a_server_has_only_compute_takes(local: Local) -> None:
         boss.act(volume, "os-detach", {"attachment_id": attachment_id}, 409)
         boss.act(volume, "os-begin_detaching", {}, 409)
         boss.act(volume, "os-initialize_connection", {"connector": CONNECTOR}, 409)
+        for who in (CONNECTOR, {}):
+            boss.act(volume, "os-terminate_connection", {"connector": who}, 409)
         boss.delete(f"/volumes/{volume['id']}", 400)
     admin(local).act(volume, "os-force_detach", {"attachment_id": attachment_id}, 409)
     admin(local).act(volume, "os-force_delete", {}, 400)

@@ -170,6 +170,7 @@ def initialize_connection(
 def terminate_connection(ctx: Context, volume_id: str, body: TerminateBody) -> None:
     """End what `os-initialize_connection` began."""
     volume = access.held(ctx, volume_id)
+    _refuse_servers(ctx, volume)
     connector_of(body.connector)
     host = volume.host
     ctx.release()
