@@ -21,7 +21,7 @@ sys.path.append(str(Path(__file__).resolve().parents[2] / "bench"))
 from cloud import Account, Answer, Cloud, Refused
 
 CONNECT_S = 90.0
-SETTLE_S = 300.0
+SETTLE_S = 600.0  # an agent that is killed gives a guest its minute to shut down anew
 PAUSE_S = 0.5
 WAITS = 0.75  # how often a client waits for what it asked for before it asks for more
 ATTEMPTS_MAX = 3  # for each operation that is to be accepted

@@ -74,3 +74,20 @@ def test_a_server_that_is_deleted_waits_for_no_device(local: Local) -> None:
     world.owner.delete(world.server)
     assert world.owner.state(volume) == "available"
     assert world.found() == []
+
+
+def test_what_a_server_gets_while_it_is_shut_down_is_for_its_next_start(local: Local) -> None:
+    world = stopped(local)
+    world.driver("hypervisor").destroy(world.id)  # as on a host that it came to meanwhile
+    volume = world.owner.volume()
+    world.owner.attach(world.server, volume)
+    assert world.owner.state(volume) == "in-use"
+    path = f"/servers/{world.id}/os-interface"
+    before = world.owner.member.get(path)["interfaceAttachments"]
+    body = {"interfaceAttachment": {"net_id": before[0]["net_id"]}}
+    world.owner.member.post(path, body, 200)
+    settle(local)
+    world.owner.act(world.server, "os-start")
+    assert at_rest(world) == "ACTIVE"
+    assert volume in guest(world).disks
+    assert len(guest(world).nics) == len(before) + 1

@@ -9,7 +9,7 @@ from onestack.compute.servers import access, instance_actions, networking
 from onestack.compute.servers.networking import NicOfServer, nics_of
 from onestack.compute.servers.notifications import described
 from onestack.compute.servers.record import InterfaceRecord, ServerRecord, touch
-from onestack.compute.servers.states import CHANGING_S, check_state, is_changing
+from onestack.compute.servers.states import CHANGING_S, check_state, is_changing, is_shut_down
 from onestack.compute.servers.wanted import Tag, Uuid
 from onestack.core import clock
 from onestack.core.api import Operations
@@ -156,7 +156,7 @@ class AttachInterface(Flow[InterfaceRecord]):
         nic = self._nic(server)
         if is_changing(server):
             return Sleep(CHANGING_S)  # it may start the guest without this port
-        if nic is None or server.host is None:
+        if nic is None or server.host is None or is_shut_down(server):
             return self.finish
         model = server.image_properties.get("hw_vif_model", "virtio")
         card = Nic(port_id=nic.port_id, device=nic.device, mac=nic.mac, mtu=nic.mtu, model=model)

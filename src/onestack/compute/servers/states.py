@@ -94,6 +94,11 @@ def is_changing(server: ServerRecord) -> bool:
     return server.task_state not in (None, GOING)
 
 
+def is_shut_down(server: ServerRecord) -> bool:
+    """Whether its guest gets what was attached when it is started, and may be defined nowhere."""
+    return server.power_state in (NO_POWER, SHUTDOWN, CRASHED)
+
+
 def show_power(server: ServerRecord, power: Power) -> None:
     """Note whether a server's guest runs."""
     server.power_state = POWER_STATES[power]

@@ -15,7 +15,7 @@ from onestack.compute.servers.disks import device_name
 from onestack.compute.servers.notifications import described
 from onestack.compute.servers.record import BlockDeviceRecord, ServerRecord, disks_of
 from onestack.compute.servers.spec import volume_disk
-from onestack.compute.servers.states import CHANGING_S, check_state, is_changing
+from onestack.compute.servers.states import CHANGING_S, check_state, is_changing, is_shut_down
 from onestack.compute.servers.wanted import Tag, Text, Uuid
 from onestack.core import clock
 from onestack.core.api import Operations
@@ -225,12 +225,13 @@ class AttachVolume(Flow[BlockDeviceRecord]):
         server = self.session.get_one(ServerRecord, self.subject.server_id)
         if is_changing(server):
             return Sleep(CHANGING_S)
-        if server.host is None or server.vm_state not in WITH_GUEST:
+        is_there = server.host is not None and server.vm_state in WITH_GUEST
+        if not is_there or is_shut_down(server):
             return self.finish
         attachments = volume.attachments_of(self.session, [server.id])
         asked = {"guest_id": server.id, "disk": volume_disk(server, self.subject, attachments)}
         return Ask(
-            agent_address(server.host, "hypervisor"), Hypervisor.attach_disk, asked,
+            agent_address(str(server.host), "hypervisor"), Hypervisor.attach_disk, asked,
             then=self.finish, otherwise=self.undo,
         )  # fmt: skip
 
