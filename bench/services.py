@@ -17,6 +17,7 @@ from identity import Length
 CLIENTS = 8
 PAUSE_S = 0.05
 PATIENCE_S = 600.0
+SETTLE_S, SETTLE_LIMIT_S, IDLE_SHARE = 1.0, 30.0, 0.05
 
 Line = dict[str, Any]
 
@@ -90,6 +91,16 @@ def until(holds: Callable[[], bool]) -> float:
     raise SystemExit(f"what was waited for did not happen in {PATIENCE_S:.0f} s")
 
 
+def settled(roots: Sequence[int]) -> None:
+    """Wait until a new cloud has furnished itself, or its own work is counted as the requests'."""
+    deadline = time.perf_counter() + SETTLE_LIMIT_S
+    while time.perf_counter() < deadline:
+        before = processes.cpu_s(roots)
+        time.sleep(SETTLE_S)
+        if processes.cpu_s(roots) - before < SETTLE_S * IDLE_SHARE:
+            return
+
+
 def measured(
     description: str | None,
     figures: Callable[[cloud.Cloud, Length, Sequence[int], Namespace], Iterator[Line]],
@@ -107,6 +118,7 @@ def measured(
     length = Length(arguments.seconds, arguments.runs)
     if arguments.command:
         with startup.EphemeralCloud(arguments.command) as started:
+            settled([started.pid])
             _print(figures(started.signed_in, length, [started.pid], arguments))
         return 0
     signed_in = cloud.Cloud(cloud.account_from_arguments(arguments))
