@@ -93,6 +93,15 @@ def value(answer: Answer) -> object:
     return json.loads(answer[2])["value"]
 
 
+def test_a_client_that_asks_every_five_seconds_keeps_its_connection(serving: Serving) -> None:
+    """As all do that wait for something; it was closed at the very moment of the next request."""
+    with serving.connected() as client:
+        for pause_s in (5.3, 0.0):
+            client.get("/toy/none")
+            assert client.answer()[0] == 404
+            time.sleep(pause_s)
+
+
 def test_one_connection_takes_many_requests(serving: Serving) -> None:
     with serving.connected() as client:
         for number in range(50):

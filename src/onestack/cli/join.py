@@ -17,7 +17,7 @@ from onestack.cli.folder import Folder
 from onestack.cli.output import program_name
 from onestack.core import clock
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 POLL_S = 0.05
 KNOWN = "the control plane knows this agent"
 METADATA = "metadata"

@@ -10,6 +10,8 @@ HEAD_BYTES_MAX = 128 << 10
 HELD_BYTES_MAX = 64 << 10
 MESSAGE_BYTES_MAX = 1 << 20  # of a WebSocket
 HEAD_S = 30.0
+# Clients that wait for something ask every five seconds, by a connection that must be there still.
+IDLE_S = 75
 HEAD_TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
     b"content-length: 0\r\nconnection: close\r\n\r\n"
@@ -113,6 +115,7 @@ def server(app: Any, listen: str, port: int) -> uvicorn.Server:
         proxy_headers=False,
         server_header=False,
         backlog=1024,
+        timeout_keep_alive=IDLE_S,
         timeout_graceful_shutdown=5,
     )
     return uvicorn.Server(settings)
