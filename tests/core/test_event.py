@@ -10,17 +10,10 @@ from sqlalchemy import func, select
 from onestack.core import clock, event, trace
 from onestack.core.db import Database, Record
 from onestack.core.event import Event, EventRecord, Publisher
-from tests.servers.fixtures import (  # noqa: F401 - fixtures
-    database_schema,
-    database_url,
-    postgres,
-    postgres_databases,
-    sqlite_databases,
-)
 
 
 @pytest.fixture
-def database(database_url: str) -> Iterator[Database]:  # noqa: F811
+def database(database_url: str) -> Iterator[Database]:
     found = Database(database_url, durable=False)
     Record.metadata.create_all(found.engine)
     yield found

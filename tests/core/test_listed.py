@@ -8,13 +8,6 @@ from sqlalchemy import Table, insert, select
 
 from onestack.core.db import Database, Record
 from onestack.core.listed import among
-from tests.servers.fixtures import (  # noqa: F401 - fixtures
-    database_schema,
-    database_url,
-    postgres,
-    postgres_databases,
-    sqlite_databases,
-)
 from tests.simulator.toys import Disk, Toy
 
 DISKS = cast(Table, Disk.__table__)
@@ -22,7 +15,7 @@ NAMES = select(DISKS.c.id).where(among(DISKS.c.id, "names")).order_by(DISKS.c.id
 
 
 @pytest.fixture
-def database(database_url: str) -> Iterator[Database]:  # noqa: F811
+def database(database_url: str) -> Iterator[Database]:
     found = Database(database_url, durable=False)
     Record.metadata.create_all(found.engine)
     Toy.metadata.create_all(found.engine)

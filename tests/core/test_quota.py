@@ -11,13 +11,6 @@ from onestack.core import quota
 from onestack.core.db import Database, Record
 from onestack.core.errors import Forbidden, TooLarge
 from onestack.core.quota import QuotaExceeded
-from tests.servers.fixtures import (  # noqa: F401 - fixtures
-    database_schema,
-    database_url,
-    postgres,
-    postgres_databases,
-    sqlite_databases,
-)
 from tests.simulator.toys import Disk, Toy
 
 USAGE = quota.Usage(
@@ -26,7 +19,7 @@ USAGE = quota.Usage(
 
 
 @pytest.fixture
-def database(database_url: str) -> Iterator[Database]:  # noqa: F811
+def database(database_url: str) -> Iterator[Database]:
     found = Database(database_url, pool_size=30, durable=False)
     Record.metadata.create_all(found.engine)
     Toy.metadata.create_all(found.engine)
