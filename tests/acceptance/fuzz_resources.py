@@ -182,6 +182,18 @@ STEPS = (
          method="GET", found_at="instanceActions.request_id", version=COMPUTE),
 )  # fmt: skip
 
+# Room for what odd requests make; not unlimited, or one of them makes a thousand servers.
+QUOTAS = (
+    Step("network", "quota", "/network/v2.0/quotas/$own",
+         {"quota": dict.fromkeys(("network", "port", "router", "rbac_policy", "security_group",
+                                  "security_group_rule", "floatingip", "subnet"), 2000)},
+         method="PUT"),
+    Step("volume", "quota", "/volume/v3/os-quota-sets/$own",
+         {"quota_set": {"volumes": 200, "snapshots": 200}}, method="PUT"),
+    Step("compute", "quota", "/compute/v2.1/os-quota-sets/$own",
+         {"quota_set": {"instances": 60, "cores": 200}}, method="PUT"),
+)  # fmt: skip
+
 # What odd requests may have turned off.
 MENDS = (
     Step("network", "agent", "/network/v2.0/agents/$agent", {"agent": {"admin_state_up": True}},

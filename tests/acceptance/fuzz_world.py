@@ -17,7 +17,7 @@ from uuid import uuid4
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "bench"))
 
-from fuzz_resources import ATTRIBUTES, GIVEN, MENDS, WORDS, Step, id_in, kinds_of, steps_for
+from fuzz_resources import ATTRIBUTES, GIVEN, MENDS, QUOTAS, WORDS, Step, id_in, kinds_of, steps_for
 
 from cloud import Account, Cloud, Document, Refused
 
@@ -80,6 +80,11 @@ class World:
         self._calls = 0
         self.administrator: Cloud
         self._protect()
+        own = {"own": self._real.token_document["project"]["id"]}
+        for step in QUOTAS:
+            path, body = step.filled(own, "")
+            self._real.request("PUT", self._base + path, body, expected=(200,))
+            self._made.append(path)
         try:
             for step in self._steps:
                 self._run(step)
