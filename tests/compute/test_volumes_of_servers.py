@@ -288,3 +288,21 @@ def test_images_whose_disks_cannot_be(owner: Owner) -> None:
     for bad in ("no", {**disk, "snapshot_id": "\0"}):
         image = owner.defining(bad)
         assert "block_device_mapping" in owner.refused(imageRef=image)
+
+
+def test_one_of_two_servers_lets_go_of_a_volume(local: Local) -> None:
+    client = Owner(local)
+    wanted = {"name": "of-several", "extra_specs": {"multiattach": "<is> True"}}
+    made = local.ask("POST", "/volume/v3/types", {"volume_type": wanted}, client.admin.token)
+    assert made.status == 200, made
+    volume = client.volume(volume_type="of-several")
+    one, two = client.built(), client.built()
+    for server in (one, two):
+        client.attach(server, volume)
+        settle(local)
+    assert client.state(volume) == "in-use"
+    for server, after in ((one, "in-use"), (two, "available")):
+        client.member.delete(f"/servers/{server['id']}/os-volume_attachments/{volume}", status=202)
+        assert client.state(volume) == "detaching"  # so that one can wait for what comes after
+        settle(local)
+        assert client.state(volume) == after

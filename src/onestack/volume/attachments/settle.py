@@ -5,9 +5,10 @@ from sqlalchemy.orm import Session
 from onestack.volume.attachments.record import attachments_to
 from onestack.volume.volumes.record import VolumeRecord, set_status
 
-# Which state of a volume its attachments make, the strongest first.
+# Which state of a volume its attachments make, the strongest first: who waits until one of several
+# servers has let go of it waits for the end of `detaching`.
 STATES = (
-    ("attached", "in-use"), ("attaching", "attaching"), ("detaching", "detaching"),
+    ("detaching", "detaching"), ("attached", "in-use"), ("attaching", "attaching"),
     ("error_detaching", "error"), ("reserved", "reserved"),
 )  # fmt: skip
 # What is no matter of attachments.
