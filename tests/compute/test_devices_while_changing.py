@@ -2,13 +2,22 @@
 
 import time
 
+import pytest
+
 from onestack.compute.hypervisor import Guest
 from onestack.core.engine import Engine
 from tests.cloud import Local
 from tests.compute.test_drift import World
+from tests.conftest import Clouds
 from tests.settle import settle
 
 WAIT_S = 1.1  # longer than a flow waits before it looks again
+
+
+@pytest.fixture
+def local(another: Clouds) -> Local:
+    """A cloud in which no other test left guests."""
+    return another()
 
 
 def at_rest(world: World) -> str:

@@ -17,7 +17,6 @@ LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 PRINTED = r"^[^\x00-\x08\x0a-\x1f\x7f]*$(?!\n)"
 
 Text = Annotated[str, Meta(max_length=255, pattern=PRINTED)]
-LongText = Annotated[str, Meta(max_length=1024)]
 
 
 class InvalidInput(BadRequest):

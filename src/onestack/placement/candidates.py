@@ -298,12 +298,6 @@ def _is_picky(group: Group) -> bool:
     return group.traits != ANYTHING or group.aggregates != ANYTHING or group.in_tree is not None
 
 
-def _serves_all(forest: Forest, provider: Provider, request: Request) -> bool:
-    return request.root_traits.accepts(provider.traits) and all(
-        _serves(forest, provider, group) for group in request.groups.values()
-    )
-
-
 def _serves(forest: Forest, provider: Provider, group: Group) -> bool:
     """Whether a provider that stands alone serves a group."""
     return (

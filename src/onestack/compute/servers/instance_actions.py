@@ -111,14 +111,6 @@ class ActionList(Shape):
 
 _ACTIONS = cast(Table, ActionRecord.__table__)
 _ADD = insert(_ACTIONS)
-_NEWEST = (
-    select(_ACTIONS.c.id, _ACTIONS.c.action, _ACTIONS.c.started_at, _ACTIONS.c.events)
-    .where(
-        _ACTIONS.c.server_id == bindparam("server"), _ACTIONS.c.request_id == bindparam("request")
-    )
-    .order_by(_ACTIONS.c.id.desc())
-    .limit(1)
-)
 _CHANGE = update(_ACTIONS).where(_ACTIONS.c.id == bindparam("changed"))
 
 

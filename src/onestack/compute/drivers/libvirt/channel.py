@@ -20,7 +20,6 @@ from cryptography.x509.oid import NameOID
 
 from onestack.core import clock, log
 
-HELLO_BYTES_MAX = 512
 HELLO_S = 10.0
 PIECE_BYTES = 256 << 10
 NAME = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "onestack-offer")])
