@@ -228,3 +228,10 @@ def _until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.05)
+
+
+def test_a_server_is_launched_as_soon_as_an_ephemeral_cloud_is_up(shell: Shell) -> None:
+    shell.good("up", "--ephemeral")
+    said = shell.good("launch", "--no-wait", "first").out
+    assert said.startswith("first is ready at 172.")
+    shell.good("down")

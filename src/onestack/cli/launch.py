@@ -63,6 +63,7 @@ def command(  # noqa: PLR0913, PLR0917 - click gives each option by its name
     steps = Steps()
     session = rest.signed_in(data)
     steps.done("signed in")
+    _wait_for_furniture(session, patience_s)
     server = _existing(session, wish) or _create(session, wish, steps)
     server = _active(session, server["id"], wish, steps)
     address = _address(session, server, steps)
@@ -79,6 +80,13 @@ def command(  # noqa: PLR0913, PLR0917 - click gives each option by its name
         output.document({**facts, "steps": steps.taken})
         return
     click.echo(f"{name} is ready at {address}: {line}")
+
+
+def _wait_for_furniture(session: Rest, patience_s: float) -> None:
+    """A cloud that has just started may still be making the image and the networks it brings."""
+    deadline = clock.monotonic() + patience_s
+    while not session.folder.furnished.exists() and clock.monotonic() < deadline:
+        clock.sleep(PAUSE_S)
 
 
 def _existing(session: Rest, wish: Wish) -> Any:
