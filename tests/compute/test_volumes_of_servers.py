@@ -306,3 +306,12 @@ def test_one_of_two_servers_lets_go_of_a_volume(local: Local) -> None:
         assert client.state(volume) == "detaching"  # so that one can wait for what comes after
         settle(local)
         assert client.state(volume) == after
+
+
+def test_a_volume_that_is_still_being_made_is_not_attached(owner: Owner) -> None:
+    server = owner.built()
+    made = owner.cinder("POST", "/volumes", {"volume": {"size": 1}}, 202)["volume"]
+    assert owner.state(made["id"]) == "creating"
+    said = owner.attach(server, made["id"], 400)
+    assert "creating" in said["badRequest"]["message"]
+    assert owner.state(made["id"]) == "available"

@@ -74,7 +74,7 @@ def test_a_servers_own_volume_goes_with_it(local: Local) -> None:
     wanted = volumes.VolumeWanted(project_id=user.project, user_id="u", size=1)
     with database.transaction() as session:
         made = wanted.enter(session)
-        attachment = volumes.reserve(session, made, SERVER, is_of_server=True)
+        attachment = volumes.reserve(session, made, SERVER, is_of_server=True, is_made_for_it=True)
         volumes.CreateVolume.start(session, made)
         ids = (made.id, attachment.id)
     engine.run_until_idle()

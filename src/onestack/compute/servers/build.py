@@ -154,7 +154,9 @@ class Build(Flow[ServerRecord]):
             snapshot_id=disk.snapshot_id, is_admin=self.is_admin,
         )  # fmt: skip
         made = wanted.enter(self.session)
-        attachment = volume.reserve(self.session, made, server.id, is_of_server=True)
+        attachment = volume.reserve(
+            self.session, made, server.id, is_of_server=True, is_made_for_it=True
+        )
         disk.volume_id, disk.attachment_id, disk.size_gb = made.id, attachment.id, made.size
         return made
 

@@ -113,14 +113,14 @@ class Disconnect(Flow[AttachmentRecord]):
 
 def reserve(
     session: Session, volume: VolumeRecord, server_id: str | None, *, mode: str = "rw",
-    is_of_server: bool = False,
+    is_of_server: bool = False, is_made_for_it: bool = False,
 ) -> AttachmentRecord:  # fmt: skip
     """An attachment that nobody is connected by yet; the volume is nobody else's from here on,
     unless it may have several."""
     found = locked(session, volume.id)
     if found is None:
         raise VolumeNotFound(volume_id=volume.id)
-    _check_free(session, found, server_id, is_of_server)
+    _check_free(session, found, server_id, is_made_for_it)
     attachment = AttachmentRecord(
         id=new_id(), volume_id=found.id, project_id=found.project_id, server_id=server_id,
         is_of_server=is_of_server, attach_mode="ro" if found.is_readonly else mode,
@@ -156,12 +156,12 @@ def told(attachment: AttachmentRecord, connection: Connection) -> dict[str, Any]
 
 
 def _check_free(
-    session: Session, volume: VolumeRecord, server_id: str | None, is_of_server: bool
+    session: Session, volume: VolumeRecord, server_id: str | None, is_made_for_it: bool
 ) -> None:
     others = attachments_to(session, volume.id)
-    # A server's own volume is its from the start, even while it is being made.
-    is_made_for_it = is_of_server and volume.status in ("creating", "downloading") and not others
-    if volume.status == "available" or is_made_for_it:
+    # A volume that is made for a server is its from the start.
+    is_its_own = is_made_for_it and volume.status in ("creating", "downloading") and not others
+    if volume.status == "available" or is_its_own:
         return
     if volume.status in ("in-use", "reserved", "attaching") and volume.is_multiattach:
         if server_id is None or all(each.server_id != server_id for each in others):
