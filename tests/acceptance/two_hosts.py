@@ -326,7 +326,7 @@ def main() -> int:
         again = _inside(names[CONTROL], sys.executable, *sys.argv, *given)
         with subprocess.Popen(again, text=True, stdout=subprocess.PIPE) as steps:
             for line in steps.stdout or ():
-                if line.startswith("{"):
+                if line.startswith('{"passed"'):
                     counts = json.loads(line)
                 else:
                     print(line, end="", flush=True)
