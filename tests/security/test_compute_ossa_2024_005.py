@@ -36,6 +36,7 @@ ACTIONS: dict[str, Any] = {
     "reboot": {"type": "HARD"}, "rebuild": {"imageRef": "00000000-0000-4000-8000-000000000000"},
     "resize": {"flavorRef": "1"}, "createImage": {"name": "x"}, "os-resetState": {"state": "error"},
     "addFixedIp": {"networkId": "n"}, "removeFixedIp": {"address": "192.0.2.1"},
+    "addFloatingIp": {"address": "192.0.2.9"}, "removeFloatingIp": {"address": "192.0.2.9"},
     "addSecurityGroup": {"name": "default"}, "removeSecurityGroup": {"name": "default"},
     "os-migrateLive": {"host": None, "block_migration": "auto"}, "evacuate": {},
     "createBackup": {"name": "x", "backup_type": "daily", "rotation": 1},

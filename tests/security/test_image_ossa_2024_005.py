@@ -24,7 +24,8 @@ def ask(who: actors.Actor, operation: Operation, made: dict[str, str]) -> Answer
         ("tag_value", "t"),
     ):
         path = path.replace("{" + name + "}", value)
-    bodies = {"POST": {"member": "x"}, "PATCH": [], "PUT": {"status": "accepted"}}
+    post = {"method": {"name": "glance-direct"}} if path.endswith("/import") else {"member": "x"}
+    bodies = {"POST": post, "PATCH": [], "PUT": {"status": "accepted"}}
     body = b"" if operation.streams else bodies.get(operation.method)
     return who.ask(operation.method, path, body, content_type=operation.content_types[0])
 
