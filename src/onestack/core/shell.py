@@ -89,6 +89,8 @@ class Source(Protocol):
     ) -> Daemon: ...
     def is_alive(self, daemon: Daemon) -> bool: ...
     def stop(self, daemon: Daemon, patience_s: float) -> bool: ...
+    def pause(self, daemon: Daemon) -> None: ...
+    def resume(self, daemon: Daemon) -> None: ...
     def find(self, program: str) -> str | None: ...
 
 
@@ -160,6 +162,17 @@ def stop(daemon: Daemon, patience_s: float = 10.0) -> bool:
         return _source.stop(daemon, patience_s)
 
 
+def pause(daemon: Daemon) -> None:
+    """Let a program do nothing until it is resumed; it does nothing any more when this returns."""
+    with trace.span("command", f"pause {daemon.pid}"):
+        _source.pause(daemon)
+
+
+def resume(daemon: Daemon) -> None:
+    """Let a program go on, if it was paused."""
+    _source.resume(daemon)
+
+
 def find(program: str) -> str | None:
     """Where a program is on this host, if it is there."""
     return _source.find(program)
@@ -199,6 +212,12 @@ class Simulated:
     def stop(self, daemon: Daemon, patience_s: float) -> bool:
         self.running.pop(daemon.pid, None)
         return False
+
+    def pause(self, daemon: Daemon) -> None:
+        pass
+
+    def resume(self, daemon: Daemon) -> None:
+        pass
 
     def find(self, program: str) -> str | None:
         return program

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 OUTPUT_BYTES_MAX = 16 << 20
-KILL_PATIENCE_S = 5.0
+KILL_PATIENCE_S, PAUSE_S = 5.0, 5.0
 SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
 
@@ -120,6 +120,24 @@ class Host:
             os.close(handle)
             self.is_alive(daemon)  # reaps it
 
+    def pause(self, daemon: Daemon) -> None:
+        self._signal(daemon, signal.SIGSTOP)
+        until = time.monotonic() + PAUSE_S
+        while self.is_alive(daemon) and _is_at_work(daemon.pid) and time.monotonic() < until:
+            time.sleep(0.001)
+
+    def resume(self, daemon: Daemon) -> None:
+        self._signal(daemon, signal.SIGCONT)
+
+    def _signal(self, daemon: Daemon, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            handle = os.pidfd_open(daemon.pid)
+            try:
+                if self.is_alive(daemon):
+                    signal.pidfd_send_signal(handle, number)
+            finally:
+                os.close(handle)
+
     def find(self, program: str) -> str | None:
         return shutil.which(program, path=search_path())
 
@@ -201,6 +219,15 @@ def _ends(handle: int, within_s: float) -> bool:
     poll = select.poll()
     poll.register(handle, select.POLLIN)
     return bool(poll.poll(max(within_s, 0) * 1000))
+
+
+def _is_at_work(pid: int) -> bool:
+    """Whether a thread of a program is not stopped yet."""
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(OSError):
+            if (task / "stat").read_text().rpartition(")")[2].split()[0] not in "Tt":
+                return True
+    return False
 
 
 def _started_ticks(pid: int) -> int | None:

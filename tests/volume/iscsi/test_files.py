@@ -3,6 +3,7 @@
 import hashlib
 import json
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -224,3 +225,29 @@ def test_names_stay_in_their_folder(backend: FileBackend) -> None:
     for name in ("../x", ".x", "a/b"):
         with pytest.raises(NotHere):
             backend.create(name, 1)
+
+
+def test_a_snapshot_of_a_volume_in_use_is_of_one_moment(backend: FileBackend) -> None:
+    backend.create("v", 1)
+    guest = Initiator(backend.export("v", "a", HOST))
+    guest.run("write -P 1 4M 200M")  # copying this takes a while
+    writer = guest.begin()
+    assert writer.stdin is not None
+    assert writer.stdout is not None
+    for number in range(1, 251):
+        writer.stdin.write(f"write -P {number} 0 4k\nwrite -P {number} 600M 4k\n")
+    writer.stdin.write("quit\n")
+    writer.stdin.flush()
+    for _ in range(40):  # it writes by now, and has much to write
+        writer.stdout.readline()
+    rest = threading.Thread(target=writer.communicate)
+    rest.start()
+    backend.snapshot("s", "v")
+    rest.join(60)
+    with (backend._folder / "snapshots" / "s.raw").open("rb") as file:
+        first = file.read(1)[0]
+        file.seek(600 * MB)
+        last = file.read(1)[0]
+    assert 0 < first < 250
+    assert first - last in (0, 1)
+    assert "verification failed" not in guest.run(reading(250, "600M", "4k"))

@@ -22,7 +22,7 @@ DISK_MB = 48
 FETCH_S, STEP_S = 300, 60
 # Partitionless, with room for the boot sector; without what a disk of some MB has no use for.
 FILE_SYSTEM = (
-    "-q", "-F", "-t", "ext4", "-L", "guestroot", "-O", "^64bit,^metadata_csum,^has_journal",
+    "-q", "-F", "-t", "ext4", "-L", "guestroot", "-O", "^64bit,^metadata_csum", "-J", "size=4",
     "-E", "root_owner=0:0,resize=64G", "-I", "256", "-m", "0", "-N", "4096",
 )  # fmt: skip
 

@@ -96,7 +96,8 @@ class FileBackend:
         self._copied(self._snapshot(snapshot_id), self._volume(volume_id), size_gb)
 
     def clone(self, volume_id: str, size_gb: int, source_id: str) -> None:
-        self._copied(self._volume(source_id), self._volume(volume_id), size_gb)
+        with self._targets.still(source_id):
+            self._copied(self._volume(source_id), self._volume(volume_id), size_gb)
 
     def delete(self, volume_id: str) -> None:
         self._targets.unexport_all(volume_id)
@@ -120,7 +121,9 @@ class FileBackend:
                 new.unlink(missing_ok=True)
 
     def snapshot(self, snapshot_id: str, volume_id: str) -> None:
-        self._copied(self._volume(volume_id), self._snapshot(snapshot_id), 0)
+        # Of one moment: at once where files share their blocks, else as long as the copy takes.
+        with self._targets.still(volume_id):
+            self._copied(self._volume(volume_id), self._snapshot(snapshot_id), 0)
 
     def delete_snapshot(self, snapshot_id: str) -> None:
         self._removed(self._snapshot(snapshot_id))

@@ -96,6 +96,19 @@ class TargetDaemon:
                 if export.volume_id == volume_id:
                     self._withdraw(export)
 
+    @contextmanager
+    def still(self, volume_id: str) -> Iterator[None]:
+        """Nothing is written to a volume within the block: whoever uses it waits."""
+        if all(each.volume_id != volume_id for each in self.exports()):
+            yield
+            return
+        with self._running() as daemon:
+            shell.pause(daemon)
+            try:
+                yield
+            finally:
+                shell.resume(daemon)
+
     def exports(self) -> list[Export]:
         """What should be exported."""
         found = []
@@ -105,10 +118,15 @@ class TargetDaemon:
         return found
 
     def look_after(self) -> None:
-        """Start tgtd again where it died while something is exported."""
-        if self.exports():
-            with self._running():
-                pass
+        """Start tgtd again where it died while something is exported, or let it go on where we
+        died while it was paused."""
+        # Whoever has the lock does this himself, or keeps tgtd paused on purpose.
+        if self.exports() and self._lock.acquire(blocking=False):
+            try:
+                with self._running():
+                    pass
+            finally:
+                self._lock.release()
 
     def stop(self) -> None:
         """End tgtd; what is exported stays so for the next one."""
@@ -124,15 +142,17 @@ class TargetDaemon:
     # The daemon
 
     @contextmanager
-    def _running(self) -> Iterator[None]:
+    def _running(self) -> Iterator[Daemon]:
         """One change at a time, with a tgtd that exports all that should be."""
         with self._lock:
             daemon = self._daemon()
             if daemon is None or not shell.is_alive(daemon):
-                self._start()
-            yield
+                daemon = self._start()
+            else:
+                shell.resume(daemon)
+            yield daemon
 
-    def _start(self) -> None:
+    def _start(self) -> Daemon:
         self._exports_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         argv = ["tgtd", "-f", "--iscsi", f"portal={self._address}"]
         daemon = shell.spawn(
@@ -144,6 +164,7 @@ class TargetDaemon:
         for export in self.exports():
             self._offer(export, targets)
         log.info("started tgtd", pid=daemon.pid, portal=self._address)
+        return daemon
 
     def _wait_until_ready(self, daemon: Daemon) -> None:
         for attempt in range(START_TRIES):
