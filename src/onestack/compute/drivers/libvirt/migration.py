@@ -21,6 +21,7 @@ from onestack.compute.drivers.libvirt.layout import Layout, inside_socket
 from onestack.compute.hypervisor import Disk
 
 OFFER_S = 900.0
+DOWNTIME_MS = 80  # for which a guest may stand still at the end of its way, as QEMU estimates it
 FILES, LIBVIRT, MEMORY, BLOCKS = "files", "libvirt", "memory", "blocks"
 
 
@@ -99,6 +100,7 @@ class Migrations:
                 parameters[libvirt.VIR_MIGRATE_PARAM_MIGRATE_DISKS] = copied
                 blocks = f"unix://{inside_socket(guest_id, BLOCKS)}"
                 parameters[libvirt.VIR_MIGRATE_PARAM_DISKS_URI] = blocks
+            domain.migrateSetMaxDowntime(DOWNTIME_MS)
             domain.migrate3(other, parameters, flags)
         finally:
             other.close()
