@@ -96,8 +96,11 @@ class Libvirtd:
             if self._connection is not None and _answers(self._connection):
                 return self._connection
             self._connection = None
-            self._ensure()
-            self._connection = self._connected()
+            try:
+                self._connection = self._reached()
+            except NoLibvirt:
+                # It may have died just now, when it was still to be seen.
+                self._connection = self._reached()
             return self._connection
 
     def stop(self) -> None:
@@ -114,6 +117,10 @@ class Libvirtd:
             for path in kept.made:
                 with suppress(OSError):  # it is gone, or others use it now
                     Path(path).rmdir()
+
+    def _reached(self) -> Any:
+        self._ensure()
+        return self._connected()
 
     def _ensure(self) -> None:
         kept = self._kept()
