@@ -98,10 +98,11 @@ class Local:
         target = os.environ.get("ONESTACK_RECORD_OPERATIONS")
         if not target:
             return
-        _, by_method, _ = self.application.routes.find(path)
+        service, by_method, _ = self.application.routes.find(path)
         operation = by_method.get("GET" if method == "HEAD" else method)
-        if operation is not None:
-            line = {"method": method, "route": operation.path, "status": answer.status}
+        if service is not None and operation is not None:
+            route = f"{service.root}{operation.path}"  # several services have a /v3/groups
+            line = {"method": method, "route": route, "status": answer.status}
             with open(target, "a") as file:
                 file.write(json.dumps(line) + "\n")
 

@@ -88,7 +88,6 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "cloud": CloudSettings,
     "identity": identity.IdentitySettings,
     "image": image.ImageSettings,
-    "network": network.NetworkSettings,
     "compute": compute.ComputeSettings,
     "agent": hosts.AgentSettings,
 }

@@ -131,7 +131,8 @@ def read_recorded(files: Iterable[Path], prefix: str) -> dict[Key, frozenset[int
     for file in files:
         for text in file.read_text().splitlines():
             line = json.loads(text)
-            found[key_of(line["method"], line["route"], prefix)].add(int(line["status"]))
+            if line["route"].startswith(f"{prefix}/"):
+                found[key_of(line["method"], line["route"], prefix)].add(int(line["status"]))
     return {key: frozenset(statuses) for key, statuses in found.items()}
 
 

@@ -36,7 +36,6 @@ from onestack.network.routers.placing import move_routers
 from onestack.network.rules import SHARED
 from onestack.network.security_groups import groups as security_groups
 from onestack.network.security_groups import rules as security_group_rules
-from onestack.network.settings import NetworkSettings
 from onestack.network.style import ROOT, NetworkStyle
 from onestack.network.subnetpools import address_scopes
 from onestack.network.subnetpools import attributes as _subnetpools
@@ -100,7 +99,6 @@ FLOWS: tuple[type[Flow[Any]], ...] = (WireHost, watch_networks, move_routers)
 __all__ = [
     "FLOWS",
     "SERVICE",
-    "NetworkSettings",
     "Nic",
     "Requested",
     "Switch",

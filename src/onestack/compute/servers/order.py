@@ -22,7 +22,6 @@ from onestack.compute.servers.wanted import NewServer, NewServerBody
 from onestack.compute.servers.zones import Whereabouts
 from onestack.core.context import Context
 from onestack.core.errors import BadRequest, Forbidden
-from onestack.image import Image
 from onestack.network import Requested
 
 ATTACH_NETWORK = rules.rule("servers:create:attach_network", rules.MEMBER)
@@ -54,7 +53,6 @@ class Order:
     wanted: NewServer
     flavor: FlavorRecord
     extra_specs: dict[str, str]
-    image: Image | None
     image_properties: dict[str, str]
     disks: list[Disk]
     ports: list[Requested]
@@ -95,7 +93,7 @@ def read(ctx: Context, body: NewServerBody) -> Order:
     if wanted.trusted_image_certificates is not None:
         rules.allow_own(ctx, rule=TRUSTED_CERTIFICATES)
     return Order(
-        wanted=wanted, flavor=flavor, image=found, image_properties=properties,
+        wanted=wanted, flavor=flavor, image_properties=properties,
         extra_specs=flavors.extra_specs_of(session, flavor.id),
         disks=disks.with_flavor(planned, flavor), ports=_ports(ctx, wanted, most),
         where=zones.read(
