@@ -83,7 +83,7 @@ def put_slowly(ctx: Context) -> Received:
     """Wait before each of the first two pieces, as a slow disk would."""
     store = ctx.cloud.get(Store)
     store.entered.release()
-    store.opened.wait(10)
+    store.opened.wait(60)
     return _swallow(ctx)
 
 
@@ -153,7 +153,7 @@ def get_ticks(ctx: Context) -> Download:
         yield b"tick"
         time.sleep(0.1)  # longer than small pieces are gathered
         yield b"tock"
-        store.opened.wait(10)
+        store.opened.wait(60)
         yield b"end"
 
     return Download(pieces(), 11)

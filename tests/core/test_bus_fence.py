@@ -35,7 +35,7 @@ class Host:
     def create(self, name: str) -> None:
         self.order = fence.current.get()
         self.working.set()
-        self.may_go_on.wait(20)
+        self.may_go_on.wait(60)
         self.guests.add(name)
 
     def destroy(self, name: str) -> None:
@@ -68,7 +68,7 @@ def host() -> Host:
 @pytest.fixture
 def remote(connect: Connect, address: str, host: Host) -> Hypervisor:
     connect().serve(address, host, Hypervisor)
-    return connect().remote(Hypervisor, address, timeout_s=20)
+    return connect().remote(Hypervisor, address, timeout_s=60)
 
 
 def test_a_late_create_does_not_bring_back_what_was_destroyed(
@@ -109,7 +109,7 @@ def test_a_destroy_waits_for_the_create_that_it_overtakes(
     connect: Connect, address: str, host: Host
 ) -> None:
     connect().serve(address, host, Hypervisor)
-    remote = connect().remote(Hypervisor, address, timeout_s=20)
+    remote = connect().remote(Hypervisor, address, timeout_s=60)
     host.may_go_on.clear()
 
     def call(number: int, method: Callable[[str], None]) -> None:
@@ -118,13 +118,13 @@ def test_a_destroy_waits_for_the_create_that_it_overtakes(
 
     with ThreadPoolExecutor(2) as threads:
         creating = threads.submit(call, 1, remote.create)
-        assert host.working.wait(10)
+        assert host.working.wait(60)
         destroying = threads.submit(call, 2, remote.destroy)
         assert remote.count() == 0
         assert not destroying.done()
         host.may_go_on.set()
-        creating.result(10)
-        destroying.result(10)
+        creating.result(60)
+        destroying.result(60)
     assert remote.count() == 0
 
 

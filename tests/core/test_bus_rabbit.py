@@ -76,7 +76,7 @@ def test_the_broker_dies_and_comes_back(
     assert remote.repeat("a", 1) == "a"
     with ThreadPoolExecutor(2) as threads:
         running = threads.submit(remote.wait, 50)
-        assert host.called.wait(10)
+        assert host.called.wait(60)
         # RabbitMQ 3.10 forgets the directory of a quorum queue that is younger than this.
         time.sleep(4)
         rung.clear()
@@ -86,15 +86,15 @@ def test_the_broker_dies_and_comes_back(
         time.sleep(0.5)
         assert not running.done()
         broker.start()
-        assert running.result(40) == "host"
-        assert waiting.result(40) == "bb"
+        assert running.result(60) == "host"
+        assert waiting.result(60) == "bb"
     # Every message ran once, although both were sent twice.
     assert sorted(host.calls) == ["repeat", "repeat", "wait"]
     # What may have rung meanwhile was looked for, and new rings and news arrive.
-    assert rung.wait(20)
+    assert rung.wait(60)
     rung.clear()
     caller.ring("work")
-    assert rung.wait(20)
+    assert rung.wait(60)
     caller.notify("news.today", b"1")
     assert soon(lambda: heard == [b"1"])
 
@@ -103,14 +103,14 @@ def test_a_broker_that_lost_its_memory(
     broker: RabbitMQ, connect: Connect, address: str, host: Host
 ) -> None:
     connect().serve(address, host, Hypervisor)
-    remote = connect().remote(Hypervisor, address, timeout_s=40)
+    remote = connect().remote(Hypervisor, address, timeout_s=60)
     assert remote.repeat("a", 1) == "a"
     broker.stop()
     broker.forget()
     with ThreadPoolExecutor(1) as threads:
         waiting = threads.submit(remote.repeat, "b", 2)
         broker.start()
-        assert waiting.result(40) == "bb"
+        assert waiting.result(60) == "bb"
 
 
 def test_a_cast_waits_in_the_queue_of_a_peer_that_is_away(
@@ -136,7 +136,7 @@ def test_a_call_that_nobody_waits_for_any_more_is_not_carried_out(
     with pytest.raises(AgentTimeout):
         caller.remote(Hypervisor, address, timeout_s=0.3).wait(0)
     connect().serve(address, host, Hypervisor)
-    assert caller.remote(Hypervisor, address, timeout_s=20).repeat("a", 1) == "a"
+    assert caller.remote(Hypervisor, address, timeout_s=60).repeat("a", 1) == "a"
     assert host.calls == ["repeat"]
 
 
@@ -147,13 +147,13 @@ def test_work_of_a_peer_that_dies_goes_to_another(
     first.serve(address, host, Hypervisor)
     with ThreadPoolExecutor(1) as threads:
         answer = threads.submit(connect().remote(Hypervisor, address, timeout_s=60).wait, 30)
-        assert host.called.wait(10)
+        assert host.called.wait(60)
         second = Host("second")
         second.may_go_on.set()
         connect().serve(address, second, Hypervisor)
         closing = threading.Thread(target=first.close)
         closing.start()
-        assert answer.result(30) == "second"
+        assert answer.result(60) == "second"
         host.may_go_on.set()
         closing.join()
 
@@ -162,7 +162,7 @@ def test_a_full_queue_refuses(connect: Connect, address: str, host: Host) -> Non
     connect(threads_per_address=1, queue_max=20).serve(address, host, Hypervisor)
     caller = connect()
     caller.cast(Hypervisor, address, "wait", {"seconds": 60.0})
-    assert host.called.wait(10)
+    assert host.called.wait(60)
     sent: list[int] = []
 
     def send_many() -> None:
@@ -186,10 +186,10 @@ def test_a_broker_that_comes_later(address: str, host: Host, lines: io.StringIO)
         began = time.monotonic()
         with pytest.raises(AgentTimeout, match="the broker cannot be reached"):
             bus.remote(Hypervisor, address, timeout_s=0.5).repeat("a", 1)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30
         bus.ring("work")
         with broker:
-            assert bus.remote(Hypervisor, address, timeout_s=30).repeat("a", 1) == "a"
+            assert bus.remote(Hypervisor, address, timeout_s=60).repeat("a", 1) == "a"
             bus.close()
     finally:
         bus.close()
@@ -244,7 +244,7 @@ def test_a_server_that_says_nothing_does_not_hold_up_a_caller(address: str) -> N
         with pytest.raises(AgentTimeout):
             bus.remote(Hypervisor, address, timeout_s=0.3).repeat("a", 1)
         bus.close()
-        assert time.monotonic() - began < 8
+        assert time.monotonic() - began < 30
 
 
 def test_closing_leaves_no_thread(connect: Connect, address: str, host: Host) -> None:

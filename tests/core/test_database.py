@@ -198,7 +198,7 @@ def test_readers_do_not_wait_for_a_writer(database: Database) -> None:
             session.get_one(Shelf, "a").size = 2
             session.flush()
             written.set()
-            may_commit.wait(20)
+            may_commit.wait(60)
 
     def read(_reader: int) -> int:
         with database.transaction(write=False) as session:
@@ -206,12 +206,12 @@ def test_readers_do_not_wait_for_a_writer(database: Database) -> None:
 
     with ThreadPoolExecutor(5) as threads:
         writing = threads.submit(write)
-        assert written.wait(10)
-        assert list(threads.map(read, range(8), timeout=10)) == [1] * 8
+        assert written.wait(60)
+        assert list(threads.map(read, range(8), timeout=60)) == [1] * 8
         assert database.revision("shelves") == 1
         may_commit.set()
-        writing.result(10)
-        assert list(threads.map(read, range(8), timeout=10)) == [2] * 8
+        writing.result(60)
+        assert list(threads.map(read, range(8), timeout=60)) == [2] * 8
 
 
 def test_readers_and_writers_together(database: Database) -> None:
@@ -238,7 +238,7 @@ def test_readers_and_writers_together(database: Database) -> None:
         readers = [threads.submit(read, number) for number in range(2)]
         list(threads.map(write, range(3)))
         done.set()
-        assert all(reader.result(20) for reader in readers)
+        assert all(reader.result(60) for reader in readers)
     with database.transaction(write=False) as session:
         assert session.scalar(select(func.max(Shelf.size))) == 45
 

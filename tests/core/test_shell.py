@@ -31,7 +31,7 @@ def test_a_program_takes_its_input_and_gives_its_output() -> None:
 
 def test_large_input_and_output_pass_at_once() -> None:
     content = os.urandom(4 << 20)
-    assert shell.run(["cat"], input=content, timeout_s=20).stdout == content
+    assert shell.run(["cat"], input=content, timeout_s=60).stdout == content
 
 
 def test_a_program_that_ignores_its_input_is_no_trouble() -> None:
@@ -91,7 +91,7 @@ def test_a_program_that_takes_too_long_is_killed_with_all_it_started(tmp_path: P
 
 def test_a_program_that_left_another_running_has_ended(tmp_path: Path) -> None:
     began = time.monotonic()
-    result = shell.run(sh("echo done; sleep 5 & echo $!"), timeout_s=20)
+    result = shell.run(sh("echo done; sleep 5 & echo $!"), timeout_s=60)
     done, pid = result.text.split()
     assert done == "done"
     assert time.monotonic() - began < 4
@@ -100,7 +100,7 @@ def test_a_program_that_left_another_running_has_ended(tmp_path: Path) -> None:
 
 def test_output_is_bounded() -> None:
     with pytest.raises(shell.OutputTooLarge):
-        shell.run(["cat", "/dev/zero"], timeout_s=20)
+        shell.run(["cat", "/dev/zero"], timeout_s=60)
 
 
 def test_limits_hold_from_the_first_instruction() -> None:

@@ -146,7 +146,7 @@ def test_memory_stays_constant_up_and_down(served: Served) -> None:
 
 def test_a_slow_reader_stops_the_sender(served: Served) -> None:
     connection = raw(served, f"PUT /s/slow HTTP/1.1\r\ncontent-length: {LARGE_BYTES}")
-    assert served.store.entered.acquire(timeout=10)
+    assert served.store.entered.acquire(timeout=60)
     connection.settimeout(0.5)
     with Peak() as peak:
         sent = sent_until_stalled(connection)
@@ -228,7 +228,7 @@ def test_uploads_wait_their_turn_for_a_thread(served: Served, blob: bytes) -> No
     for thread in threads:
         thread.start()
     for _ in range(4):
-        assert served.store.entered.acquire(timeout=10)
+        assert served.store.entered.acquire(timeout=60)
     assert not served.store.entered.acquire(timeout=0.3)
     assert served.ask("GET", "/tagged")[0] == 200  # what does not stream goes on
     served.store.opened.set()
@@ -295,7 +295,7 @@ def test_a_slow_source_is_sent_as_it_comes(served: Served) -> None:
 def test_a_client_that_leaves_stops_and_closes_the_source(served: Served) -> None:
     with raw(served, "GET /s/endless HTTP/1.1") as connection:
         connection.recv(1 << 20)
-    assert served.store.closed.wait(10)
+    assert served.store.closed.wait(60)
     produced = served.store.produced
     assert served.ask("GET", "/words")[0] == 200
     assert served.store.produced == produced
@@ -306,7 +306,7 @@ def test_a_client_that_takes_nothing_is_cut_off(
 ) -> None:
     monkeypatch.setattr(streams, "STALL_S", 0.3)
     with raw(served, "GET /s/endless HTTP/1.1") as connection, Peak() as peak:
-        assert served.store.closed.wait(10)
+        assert served.store.closed.wait(60)
         wait_for(lambda: not served.server.server_state.connections)
         assert not everything(connection).endswith(b"0\r\n\r\n")
     assert peak.growth < GROWTH_BYTES_MAX

@@ -272,7 +272,7 @@ def slow(ctx: Context) -> Seen:
     """Wait at the gate."""
     gate = ctx.cloud.get(Gate)
     gate.entered.release()
-    gate.opened.wait(10)
+    gate.opened.wait(60)
     return Seen(value=[threading.current_thread().name, trace.current_id() == ctx.request_id])
 
 

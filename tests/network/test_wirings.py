@@ -381,7 +381,7 @@ def test_a_host_that_is_being_wired_is_rung_when_that_is_over(
                 time.sleep(0.02)
             assert not ringing.done()
             working.commit()
-            ringing.result(30)
+            ringing.result(60)
         with database.transaction(write=False) as session:
             assert session.scalars(select(FlowRecord.due_at)).one() > before
         database.close()

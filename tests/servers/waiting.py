@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 
-def soon(check: Callable[[], object], timeout_s: float = 10) -> bool:
+def soon(check: Callable[[], object], timeout_s: float = 60) -> bool:
     """Whether `check` comes true in time."""
     deadline = time.monotonic() + timeout_s
     while not check():

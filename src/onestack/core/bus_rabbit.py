@@ -327,12 +327,13 @@ class Rabbit:
         target = session.exchanges[exchange] if exchange else session.calls
         try:
             await target.publish(message, key, mandatory=not exchange)
-        except PublishError:
+        except DeliveryError as error:
+            # A broker that was away has no queue yet, or one that takes nothing yet.
             if self._loop.time() < session.settled_at:
                 await asyncio.sleep(RETRY_MIN_S)
                 return False
-            raise AgentUnreachable(f"{key} is not served by anyone") from None
-        except DeliveryError:
+            if isinstance(error, PublishError):
+                raise AgentUnreachable(f"{key} is not served by anyone") from None
             raise AgentBusy(f"too many messages wait for {key} already") from None
         except LOST:
             session.lose()
