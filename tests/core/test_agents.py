@@ -94,6 +94,21 @@ def test_services_hear_of_what_is_new_and_of_nothing_else(
     assert heard[2:] == [("one", True, 5)]
 
 
+def test_services_hear_of_who_is_back_after_silence(
+    bus: Bus, heard: list[tuple[str, bool, int]]
+) -> None:
+    with clock.use(clock.Simulated(1)) as time:
+        assert isinstance(time, clock.Simulated)
+        agent = Agent(bus, [Post("shelf", Shelf(), Keeper, ["one"])])
+        agent.report()
+        time.advance(agents.SILENT_S - 1)
+        agent.report()
+        assert heard == [("one", True, 1)]
+        time.advance(agents.SILENT_S)
+        agent.report()
+        assert heard[1:] == [("one", False, 1)]
+
+
 def test_who_is_silent_gets_no_work(bus: Bus, database: Database) -> None:
     with clock.use(clock.Simulated(1)) as time:
         assert isinstance(time, clock.Simulated)

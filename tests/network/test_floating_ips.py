@@ -13,7 +13,6 @@ class Place:
     """A project with a server's port behind a router."""
 
     def __init__(self, local: Local, name: str) -> None:
-        settle(local)  # a host that was silent for long gets no router
         self.owner: Actor = actors.newcomer(local, name)
         self.out = places.outside(local)
         self.subnet = places.inside(self.owner)

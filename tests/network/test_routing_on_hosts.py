@@ -2,7 +2,13 @@
 
 from typing import Any
 
+from sqlalchemy import update
+
+from onestack.core import clock
 from onestack.core.agent import Agent
+from onestack.core.agents import AgentRecord
+from onestack.core.db import Database
+from onestack.core.engine import Engine
 from onestack.network.drivers.simulated import SimulatedSwitch
 from onestack.network.switch import GroupWiring, RouterWiring
 from tests.cloud import Local
@@ -23,6 +29,19 @@ def router_on(local: Local, router: Any) -> RouterWiring | None:
     found = switch_of(local).wirings.get(("router", router["id"]))
     assert found is None or isinstance(found, RouterWiring)
     return found
+
+
+def test_a_router_made_while_no_host_is_heard_of_is_placed_when_one_is_back(fresh: Local) -> None:
+    settle(fresh)
+    silent = clock.now().replace(year=2000)
+    with fresh.cloud.get(Database).transaction() as session:
+        session.execute(update(AgentRecord).values(seen_at=silent))
+    owner = actors.newcomer(fresh, "homeless-owner")
+    router = places.router(owner, places.inside(owner))
+    fresh.cloud.get(Engine).run_until_idle()
+    assert router_on(fresh, router) is None
+    settle(fresh)
+    assert router_on(fresh, router) is not None
 
 
 def test_a_router_is_wired_with_all_that_it_does(local: Local) -> None:

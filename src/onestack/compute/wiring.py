@@ -24,7 +24,7 @@ def wire(cloud: Cloud) -> None:
 
 
 def host_reported(session: Session, agent: AgentRecord, is_restarted: bool) -> None:
-    """A host's agent is new, was restarted, or has other things to offer."""
+    """A host's agent is new, was restarted, is back after silence, or has other things to offer."""
     nodes.enrol(session, agent)
     if is_restarted and agent.created_at != agent.started_at:
         reconcile.begin(session, agent.host, is_back=True)

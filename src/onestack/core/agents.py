@@ -43,7 +43,12 @@ class AgentRecord(Record):
     @property
     def is_alive(self) -> bool:
         """Whether it was heard of lately, and nobody said that it is down."""
-        return not self.is_forced_down and clock.now() - self.seen_at < _silence()
+        return not self.is_forced_down and self.is_heard
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether it reported lately."""
+        return clock.now() - self.seen_at < _silence()
 
 
 class NoSuchAgent(NotFound):
@@ -67,7 +72,8 @@ class Roster(Protocol):
         """These are alive, and this is what they have."""
 
 
-# What a service does when an agent is new, was restarted (True), or has other things to offer.
+# What a service does when an agent is new, was restarted (True), is back after silence, or has
+# other things to offer.
 Listener = Callable[[Session, AgentRecord, bool], None]
 
 _AGENTS = cast(Table, AgentRecord.__table__)
@@ -94,8 +100,10 @@ class Registry:
     def _note(self, session: Session, report: Report, record: AgentRecord | None) -> None:
         now = clock.now()
         is_restarted = record is None or record.boot != report.boot
-        is_same = record is not None and record.description == report.description
-        if not is_restarted and is_same:
+        is_same = (
+            record is not None and record.is_heard and record.description == report.description
+        )
+        if is_same and not is_restarted:
             return
         if record is None:
             record = AgentRecord(

@@ -16,6 +16,6 @@ def wire(cloud: Cloud) -> None:
 
 
 def host_reported(session: Session, agent: AgentRecord, is_restarted: bool) -> None:
-    """A host's agent is new, was restarted, or has other things to offer."""
+    """A host's agent is new, was restarted, is back after silence, or has other things to offer."""
     begin_anew(session, agent)
     place_homeless(session)

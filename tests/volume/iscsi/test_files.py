@@ -5,6 +5,7 @@ import json
 import subprocess
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from onestack.core import shell
 from onestack.core.download import Source
 from onestack.volume.backend import Connection, Have
+from onestack.volume.drivers import files
 from onestack.volume.drivers.files import FileBackend, FileOptions, NotFitting, NotHere
 from tests.volume.iscsi.initiator import HOST, OTHER, Initiator, is_read, reading
 
@@ -227,7 +229,9 @@ def test_names_stay_in_their_folder(backend: FileBackend) -> None:
             backend.create(name, 1)
 
 
-def test_a_snapshot_of_a_volume_in_use_is_of_one_moment(backend: FileBackend) -> None:
+def test_a_snapshot_of_a_volume_in_use_is_of_one_moment(
+    backend: FileBackend, tmp_path: Path
+) -> None:
     backend.create("v", 1)
     guest = Initiator(backend.export("v", "a", HOST))
     guest.run("write -P 1 4M 200M")  # copying this takes a while
@@ -235,7 +239,7 @@ def test_a_snapshot_of_a_volume_in_use_is_of_one_moment(backend: FileBackend) ->
     assert writer.stdin is not None
     assert writer.stdout is not None
     for number in range(1, 251):
-        writer.stdin.write(f"write -P {number} 0 4k\nwrite -P {number} 600M 4k\n")
+        writer.stdin.write(f"write -P {number} 0 512k\nwrite -P {number} 600M 512k\n")
     writer.stdin.write("quit\n")
     writer.stdin.flush()
     for _ in range(40):  # it writes by now, and has much to write
@@ -244,10 +248,34 @@ def test_a_snapshot_of_a_volume_in_use_is_of_one_moment(backend: FileBackend) ->
     rest.start()
     backend.snapshot("s", "v")
     rest.join(60)
-    with (backend._folder / "snapshots" / "s.raw").open("rb") as file:
+    with (tmp_path / "volume" / "snapshots" / "s.raw").open("rb") as file:
         first = file.read(1)[0]
         file.seek(600 * MB)
         last = file.read(1)[0]
     assert 0 < first < 250
     assert first - last in (0, 1)
-    assert "verification failed" not in guest.run(reading(250, "600M", "4k"))
+    assert "verification failed" not in guest.run(reading(250, "600M", "512k"))
+
+
+def test_nobody_gets_a_volume_while_it_is_copied(
+    backend: FileBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copying, may_end = threading.Event(), threading.Event()
+    copy = files._copy
+
+    def slowly(source: Path, target: Path) -> None:
+        copying.set()
+        may_end.wait(60)
+        copy(source, target)
+
+    monkeypatch.setattr(files, "_copy", slowly)
+    backend.create("v", 1)
+    with ThreadPoolExecutor(2) as threads:
+        snapshot = threads.submit(backend.snapshot, "s", "v")
+        assert copying.wait(60)
+        export = threads.submit(backend.export, "v", "a", HOST)
+        with pytest.raises(TimeoutError):
+            export.result(1)
+        may_end.set()
+        assert not Initiator(export.result(60)).is_refused()
+        snapshot.result(60)

@@ -96,8 +96,8 @@ class FileBackend:
         self._copied(self._snapshot(snapshot_id), self._volume(volume_id), size_gb)
 
     def clone(self, volume_id: str, size_gb: int, source_id: str) -> None:
-        with self._targets.still(source_id):
-            self._copied(self._volume(source_id), self._volume(volume_id), size_gb)
+        with self._still(source_id) as source:
+            self._copied(source, self._volume(volume_id), size_gb)
 
     def delete(self, volume_id: str) -> None:
         self._targets.unexport_all(volume_id)
@@ -122,8 +122,8 @@ class FileBackend:
 
     def snapshot(self, snapshot_id: str, volume_id: str) -> None:
         # Of one moment: at once where files share their blocks, else as long as the copy takes.
-        with self._targets.still(volume_id):
-            self._copied(self._volume(volume_id), self._snapshot(snapshot_id), 0)
+        with self._still(volume_id) as volume:
+            self._copied(volume, self._snapshot(snapshot_id), 0)
 
     def delete_snapshot(self, snapshot_id: str) -> None:
         self._removed(self._snapshot(snapshot_id))
@@ -132,8 +132,10 @@ class FileBackend:
         self, volume_id: str, attachment_id: str, connector: Connector, is_shared: bool = False
     ) -> Connection:
         path = self._present(self._volume(volume_id))
-        targets = self._targets
-        return targets.export(attachment_id, volume_id, path, connector, is_shared=is_shared)
+        with self._alone(path):
+            return self._targets.export(
+                attachment_id, volume_id, path, connector, is_shared=is_shared
+            )
 
     def unexport(self, volume_id: str, attachment_id: str) -> None:
         self._targets.unexport(attachment_id)
@@ -212,6 +214,13 @@ class FileBackend:
         if not path.exists():
             raise NotHere(f"{path.parent.name[:-1]} {path.stem} is not on this backend")
         return path
+
+    @contextmanager
+    def _still(self, volume_id: str) -> Iterator[Path]:
+        """A volume that nobody writes to meanwhile: who has it waits, and who wants it too."""
+        path = self._volume(volume_id)
+        with self._alone(path), self._targets.still(volume_id):
+            yield path
 
     @contextmanager
     def _alone(self, path: Path) -> Iterator[None]:

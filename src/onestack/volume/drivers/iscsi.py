@@ -98,7 +98,7 @@ class TargetDaemon:
 
     @contextmanager
     def still(self, volume_id: str) -> Iterator[None]:
-        """Nothing is written to a volume within the block: whoever uses it waits."""
+        """Nothing is written to an exported volume within the block: whoever uses it waits."""
         if all(each.volume_id != volume_id for each in self.exports()):
             yield
             return

@@ -96,11 +96,7 @@ class Libvirtd:
             if self._connection is not None and _answers(self._connection):
                 return self._connection
             self._connection = None
-            try:
-                self._connection = self._reached()
-            except NoLibvirt:
-                # It may have died just now, when it was still to be seen.
-                self._connection = self._reached()
+            self._connection = self._reached()
             return self._connection
 
     def stop(self) -> None:
@@ -119,13 +115,23 @@ class Libvirtd:
                     Path(path).rmdir()
 
     def _reached(self) -> Any:
-        self._ensure()
-        return self._connected()
+        """A new connection. A daemon that is dead is started; one that dies of that is broken."""
+        until, is_started, reason = clock.monotonic() + READY_S, False, ""
+        while clock.monotonic() < until:
+            kept = self._kept()
+            if not kept.pid or not shell.is_alive(kept.daemon):
+                if is_started:
+                    break
+                self._start(kept)
+                is_started = True
+            try:
+                return libvirt.open(f"qemu+unix:///system?socket={self._layout.socket}")
+            except libvirt.libvirtError as error:
+                reason = str(error)
+            clock.sleep(LOOK_S)
+        raise NoLibvirt(f"{reason}; see {self._layout.folder}/log")
 
-    def _ensure(self) -> None:
-        kept = self._kept()
-        if kept.pid and shell.is_alive(kept.daemon):
-            return
+    def _start(self, kept: _Kept) -> None:
         if kept.boot_id != _boot_id():
             # What is said there of running guests was true before the machine started anew.
             shutil.rmtree(self._layout.folder / "run")
@@ -145,16 +151,6 @@ class Libvirtd:
         made = sorted({*made, *kept.made})
         self._keep(_Kept(kept.host_uuid, daemon.pid, daemon.started_ticks, daemon.boot_id, made))
         log.info("started libvirtd", folder=folder, pid=daemon.pid)
-
-    def _connected(self) -> Any:
-        kept, until = self._kept(), clock.monotonic() + READY_S
-        while True:
-            try:
-                return libvirt.open(f"qemu+unix:///system?socket={self._layout.socket}")
-            except libvirt.libvirtError as error:
-                if not shell.is_alive(kept.daemon) or clock.monotonic() > until:
-                    raise NoLibvirt(f"{error}; see {self._layout.folder}/log") from None
-            clock.sleep(LOOK_S)
 
     def _drivers(self) -> Path:
         """A folder with those of libvirt's drivers that are wanted, and no other."""
