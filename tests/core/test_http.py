@@ -6,10 +6,12 @@ import re
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from onestack.core import trace
+from tests.cloud import Answer
 from tests.core.conftest import Logged, Toys
-from tests.core.toy_service import SECRET, Toy
+from tests.core.toy_service import SECRET, Toy, ToyRecord
 
 REQUEST_ID = re.compile(r"req-[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-a[0-9a-f]{3}-[0-9a-f]{12}")
 
@@ -316,6 +318,21 @@ def test_numbers_that_no_column_holds_are_bad_requests(toy_on: Toy, numbers: Any
     assert answer.status == 400, answer
     assert toy_on.names() == []
     assert toy_on.ask("POST", "/numbers", {"large": 2**63 - 1}, "member").status == 204
+
+
+def test_requests_that_wait_for_each_other_are_both_carried_out(toy_on: Toy) -> None:
+    one, two = make(toy_on, "bear")["id"], make(toy_on, "duck")["id"]
+
+    async def at_once() -> list[Answer]:
+        token = [(b"x-auth-token", b"member")]
+        paths = [f"/toy/toys/{one}/swap/{two}", f"/toy/toys/{two}/swap/{one}"]
+        return await asyncio.gather(
+            *(toy_on.send_async("POST", path, headers=token) for path in paths)
+        )
+
+    assert [each.status for each in toy_on.loop.run_until_complete(at_once())] == [204, 204]
+    with toy_on.database.transaction(write=False) as session:
+        assert list(session.scalars(select(ToyRecord.small))) == [2, 2]
 
 
 # Threads

@@ -4,6 +4,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Annotated, Any, ClassVar, Literal
 
 from sqlalchemy import BigInteger, Integer, MetaData, String, select
@@ -128,6 +129,7 @@ class Gate:
     def __init__(self) -> None:
         self.opened = threading.Event()
         self.entered = threading.Semaphore(0)
+        self.both = threading.Barrier(2, timeout=2)
 
 
 ANYONE = Rule("toys:any", "@")
@@ -274,6 +276,16 @@ def slow(ctx: Context) -> Seen:
     gate.entered.release()
     gate.opened.wait(60)
     return Seen(value=[threading.current_thread().name, trace.current_id() == ctx.request_id])
+
+
+@api.post("/toys/{toy_id}/swap/{other_id}", ANYONE, threaded=True)
+def swap(ctx: Context, toy_id: str, other_id: str) -> None:
+    """Take two toys one after the other, when another request has taken its first too."""
+    toy = ctx.session.get_one(ToyRecord, toy_id, with_for_update=True)
+    with suppress(threading.BrokenBarrierError):
+        ctx.cloud.get(Gate).both.wait()
+    other = ctx.session.get_one(ToyRecord, other_id, with_for_update=True)
+    toy.small, other.small = toy.small + 1, other.small + 1
 
 
 @api.get("/here", PUBLIC)

@@ -201,6 +201,7 @@ class Context:
         self._caller: Caller | None = None
         self._session: Session | None = None
         self.writes = True
+        self.has_committed = False
 
     @property
     def caller(self) -> Caller:
@@ -229,6 +230,7 @@ class Context:
         if session is not None:
             try:
                 session.commit()
+                self.has_committed = True
             finally:
                 session.close()
 

@@ -26,6 +26,9 @@ from onestack.core.response import JSON, Response, answer_of
 from onestack.core.routes import path_matches
 from onestack.core.shapes import Version, Window
 
+# PostgreSQL ends one of two transactions that wait for each other: that one may be tried again.
+ENDED_FOR_OTHERS = ("40001", "40P01")
+TRIES = 3
 ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
@@ -35,7 +38,7 @@ def run(service: Service, operation: Operation, context: Context) -> Response:
     try:
         if not operation.is_public or request.token is not None:
             _authenticate(context, service, operation)
-        response = _answer(service, operation, context)
+        response = _persistent_answer(service, operation, context)
     except ApiError as error:
         return failure(error, service, request, context.request_id)
     except IntegrityError:
@@ -93,6 +96,19 @@ def failure(
         address = f'Keystone uri="{request.base_url}/identity"'
         headers.append((b"www-authenticate", address.encode("latin-1", "replace")))
     return Response(error.status, msgspec.json.encode(body), headers)
+
+
+def _persistent_answer(service: Service, operation: Operation, context: Context) -> Response:
+    """The answer, also when the database lets others go first."""
+    for _ in range(TRIES - 1):
+        try:
+            return _answer(service, operation, context)
+        except DBAPIError as error:
+            is_ended = getattr(error.orig, "sqlstate", None) in ENDED_FOR_OTHERS
+            if not is_ended or context.has_committed or operation.streams:
+                raise
+            context.abandon()
+    return _answer(service, operation, context)
 
 
 def _answer(service: Service, operation: Operation, context: Context) -> Response:
