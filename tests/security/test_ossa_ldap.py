@@ -39,7 +39,7 @@ def _bind_without_password(server: Slapd, dn: str) -> bytes:
     name = dn.encode()
     bind = b"\x02\x01\x03\x04" + bytes([len(name)]) + name + b"\x80\x00"
     message = b"\x02\x01\x01\x60" + bytes([len(bind)]) + bind
-    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
         connection.sendall(b"\x30" + bytes([len(message)]) + message)
         return connection.recv(100)
 

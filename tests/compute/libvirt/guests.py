@@ -14,7 +14,7 @@ from onestack.compute.hypervisor import Disk, GuestSpec, Nic
 from onestack.core.download import Source
 from tests.compute.libvirt.hosts import Host, until
 
-BOOT_S = 60.0
+BOOT_S = 180.0
 DONE = "GUEST-CLOUDINIT-DONE"
 
 

@@ -43,7 +43,7 @@ def web(host: Host, address: str, port: int) -> Iterator[Path]:
     words = (sys.executable, "-m", "tests.compute.libvirt.web", str(folder), address, str(port))
     try:
         with running(host, *words):
-            until(lambda: answers(host, port), 10, "the web server answers")
+            until(lambda: answers(host, port), 60, "the web server answers")
             yield folder
     finally:
         shutil.rmtree(folder)
@@ -107,7 +107,7 @@ def storage(host: Host) -> Iterator[Storage]:
     portal = ("--iscsi", f"portal={host.address}:3260")
     try:
         with running(host, "tgtd", "-f", "-C", str(one.number), *portal):
-            until(lambda: answers(host, 3260), 10, "tgtd answers")
+            until(lambda: answers(host, 3260), 60, "tgtd answers")
             one.export()
             yield one
     finally:

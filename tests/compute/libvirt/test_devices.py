@@ -61,7 +61,7 @@ def test_a_volume_is_plugged_and_unplugged(
     host.call("attach_disk", guest_id=guest.id, disk=volume)
     host.call("attach_disk", guest_id=guest.id, disk=volume)
     assert VOLUME in host.call("guests")[0].disks
-    until(lambda: "vdb" in ssh(host, key, address, "ls /sys/block"), 10, "the guest sees it")
+    until(lambda: "vdb" in ssh(host, key, address, "ls /sys/block"), 60, "the guest sees it")
     ssh(host, key, address, "sudo mkfs -t vfat /dev/vdb && mount /dev/vdb /mnt && umount /mnt")
     ssh(host, key, address, "sudo mkfs -t ext4 -L mine /dev/vdb && mount /dev/vdb /mnt")
     ssh(host, key, address, "echo HERE-I-AM > /mnt/file; umount /mnt")
@@ -77,7 +77,7 @@ def test_a_volume_is_plugged_and_unplugged(
     shelf.grow(1)
     host.call("extend_disk", guest_id=guest.id, disk_id=VOLUME, size_gb=1)
     sectors = str((1 << 30) // 512)
-    until(lambda: ssh(host, key, address, "cat /sys/block/vdb/size").strip() == sectors, 10,
+    until(lambda: ssh(host, key, address, "cat /sys/block/vdb/size").strip() == sectors, 60,
           "the guest sees that it has grown")  # fmt: skip
     host.call("detach_disk", guest_id=guest.id, disk_id=VOLUME)
     host.call("detach_disk", guest_id=guest.id, disk_id=VOLUME)
@@ -133,7 +133,7 @@ def test_a_second_card_gets_an_address(
     host.call("attach_nic", guest_id=guest.id, nic=nic)
     assert host.call("guests")[0].nics == [each.port_id for each in PORTS]
     until(
-        lambda: "10.214.0" in ssh(host, key, address, "ip -4 -o addr show dev eth1 || true"), 15,
+        lambda: "10.214.0" in ssh(host, key, address, "ip -4 -o addr show dev eth1 || true"), 60,
         "the second card has an address",
     )  # fmt: skip
     host.call("detach_nic", guest_id=guest.id, port_id=nic.port_id)

@@ -87,7 +87,7 @@ def test_guests_outlive_the_agent_and_libvirtd(host: Host, guest: GuestSpec) -> 
     assert (host.processes("libvirtd"), host.processes("qemu")) == (daemons, machines)
     for pid in daemons:
         os.kill(pid, signal.SIGKILL)
-    until(lambda: not host.processes("libvirtd"), 10, "libvirtd ends")
+    until(lambda: not host.processes("libvirtd"), 60, "libvirtd ends")
     assert power(host, guest) == "running"
     assert host.processes("qemu") == machines
     assert host.call("stop", guest_id=guest.id, patience_s=30).power == "shutdown"
@@ -112,7 +112,7 @@ def test_a_guest_that_crashed_is_seen_and_starts_again(host: Host, guest: GuestS
     host.call("create", guest=guest)
     for pid in set(host.processes("qemu")) - before:
         os.kill(pid, signal.SIGKILL)
-    until(lambda: power(host, guest) in ("crashed", "shutdown"), 10, "the crash is seen")
+    until(lambda: power(host, guest) in ("crashed", "shutdown"), 60, "the crash is seen")
     assert host.call("start", guest=guest).power == "running"
     booted(host, guest)
     host.call("destroy", guest_id=guest.id)

@@ -39,7 +39,7 @@ def moves_with(tiny: GuestImage, pair: tuple[Host, Host], shelf: Storage) -> Non
     disks = ["root", "config", "ephemeral0", VOLUME]
     assert two.call("guests") == [Guest(guest.id, "running", disks, [])]
     before = len(two.call("console_log", guest_id=guest.id))
-    until(lambda: len(two.call("console_log", guest_id=guest.id)) > before + 50, 20, "it ticks")
+    until(lambda: len(two.call("console_log", guest_id=guest.id)) > before + 50, 60, "it ticks")
     assert "GUEST-BOOT" not in two.call("console_log", guest_id=guest.id)[before:]
     # OSSA-2020-006: what it is defined with there is what it has, and no device of before
     assert devices_of(two, guest.id, "--inactive") == devices_of(two, guest.id)

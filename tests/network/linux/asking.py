@@ -86,7 +86,7 @@ def ask(
     address: str = "169.254.169.254", **headers: str,
 ) -> tuple[int, bytes, dict[str, str]]:  # fmt: skip
     def question() -> tuple[int, bytes, dict[str, str]]:
-        connection = http.client.HTTPConnection(address, timeout=5)
+        connection = http.client.HTTPConnection(address, timeout=30)
         connection.request(method, path, body, headers)
         answer = connection.getresponse()
         said = answer.status, answer.read(), {k.lower(): v for k, v in answer.getheaders()}

@@ -119,7 +119,7 @@ class Ear:
         self._raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
         self._raw.bind((device, 0))
 
-    def heard(self, frames: Mapping[str, bytes], within_s: float = 0.3) -> set[str]:
+    def heard(self, frames: Mapping[str, bytes], within_s: float = 0.6) -> set[str]:
         """Which of these frames come."""
         found: set[str] = set()
         until = time.monotonic() + within_s
@@ -148,7 +148,7 @@ def _checked(message: bytes) -> bytes:
     return message[:2] + struct.pack("!H", checksum(message)) + message[4:]
 
 
-def solicit(device: str, mac_text: str, within_s: float = 5.0) -> str:
+def solicit(device: str, mac_text: str, within_s: float = 20.0) -> str:
     """The address that a DHCPv6 server offers; nothing when none does."""
     duid = struct.pack("!HH", 3, 1) + mac(mac_text)
     wanted = _option(1, duid) + _option(3, b"\0\0\0\1" + bytes(8)) + _option(8, b"\0\0")

@@ -75,7 +75,7 @@ class Room:
     def run(self, work: Callable[[], T]) -> T:
         return self.namespace.run(work)
 
-    def call(self, *argv: str, timeout_s: float = 15) -> subprocess.CompletedProcess[str]:
+    def call(self, *argv: str, timeout_s: float = 30) -> subprocess.CompletedProcess[str]:
         """Run a program in here."""
         return self.run(
             lambda: subprocess.run(
@@ -85,7 +85,7 @@ class Room:
 
     def reaches(self, address: str, *, source: str = "") -> bool:
         """Whether an answer to a ping comes, waiting as long as a busy machine may need."""
-        return self.run(lambda: probe.ping(address, source, 3.0))
+        return self.run(lambda: probe.ping(address, source, 15.0))
 
     def misses(self, address: str, *, source: str = "") -> bool:
         """Whether no answer to pings comes for as long as answers usually take, and longer."""
@@ -108,16 +108,16 @@ class Room:
         """A UDP socket in here."""
         with self.run(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as made:
             made.bind(("", number))
-            made.settimeout(5)
+            made.settimeout(15)
             yield made
 
     def line(self, address: str, number: int) -> "Line":
         """A connection to a server that stays open."""
-        return Line(self.run(lambda: socket.create_connection((address, number), timeout=5)))
+        return Line(self.run(lambda: socket.create_connection((address, number), timeout=15)))
 
     def connects(self, address: str, number: int, is_expected: bool) -> bool:
         """Whether what was expected of a TCP connection is what happens."""
-        patience_s = 5.0 if is_expected else 0.4
+        patience_s = 15.0 if is_expected else 0.4
 
         def attempt() -> bool:
             try:
@@ -203,7 +203,7 @@ class Line:
         self._connection = connection
         assert connection.recv(5) == b"hello"
 
-    def is_alive(self, within_s: float = 3.0) -> bool:
+    def is_alive(self, within_s: float = 15.0) -> bool:
         """Whether what is said comes back."""
         try:
             self._connection.settimeout(within_s)
@@ -284,7 +284,7 @@ class Guest(Room):
         self.run(arrange)
         return self
 
-    def obtains(self, address: str, within_s: float = 8.0) -> bool:
+    def obtains(self, address: str, within_s: float = 30.0) -> bool:
         """Whether a router's advertisement gives it an address."""
         self.call("ip", "link", "set", "eth0", "down")
         self.call("ip", "link", "set", "eth0", "up")
