@@ -66,10 +66,10 @@ class Shell:
         return said
 
     def start(self, *words: object) -> "subprocess.Popen[str]":
-        """Start a command that stays."""
+        """Start a command that stays, and that Ctrl-C ends wherever the tests were started."""
         return subprocess.Popen(
-            command(*words), env=self.environ, cwd=self.home, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
+            ["env", "--default-signal=INT", *command(*words)], env=self.environ, cwd=self.home,
+            text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
         )  # fmt: skip
 
     @property

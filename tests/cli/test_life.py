@@ -12,7 +12,7 @@ import pytest
 
 from tests.cli.command import Shell, entries, free_port, is_alive, kill
 
-WAIT_S = 90
+WAIT_S = 60
 
 
 def test_up_and_down_with_all_that_they_promise(shell: Shell) -> None:

@@ -59,7 +59,8 @@ class Bell:
         """Sleep until somebody rings, or rang since the last wait, or the time is over."""
         self._loop = asyncio.get_running_loop()
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._rung.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await self._rung.wait()
         self._rung.clear()
 
 

@@ -27,7 +27,8 @@ async def serve(cloud: Cloud, socket: WebSocket) -> None:
         return
     try:
         address = await asyncio.to_thread(redeem, cloud, token)
-        reader, writer = await asyncio.wait_for(_connected(address), CONNECT_S)
+        async with asyncio.timeout(CONNECT_S):
+            reader, writer = await _connected(address)
     except (LookupError, BusError, OSError, TimeoutError) as error:
         log.info("a console was refused", reason=type(error).__name__)
         await socket.refuse()

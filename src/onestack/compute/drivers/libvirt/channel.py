@@ -69,7 +69,8 @@ async def opened(host: str, greeting: str, handler: Handler) -> Door:
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            said = await asyncio.wait_for(reader.readline(), HELLO_S)
+            async with asyncio.timeout(HELLO_S):
+                said = await reader.readline()
             given, _, purpose = said.decode("ascii", "replace").strip().partition(" ")
             if hmac.compare_digest(given.encode(), token.encode()):
                 writer.write(greeting.encode() + b"\n")
