@@ -121,7 +121,7 @@ def _simulated(settings: AgentSettings, data: Path) -> list[Post]:
     first = settings.host or gethostname()
     hosts = [first] + [f"{first}-{number}" for number in range(2, settings.simulated_hosts + 1)]
     return [
-        Post("switch", SimulatedSwitch(), network.Switch, hosts),
         Post("backend", SimulatedBackend(data / "volume.json"), volume.Backend, [first]),
+        *(Post("switch", SimulatedSwitch(), network.Switch, [each]) for each in hosts),
         *(Post("hypervisor", SimulatedHypervisor(), compute.Hypervisor, [each]) for each in hosts),
     ]

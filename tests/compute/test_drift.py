@@ -13,6 +13,7 @@ from onestack.core.db import Database
 from onestack.volume.backend import Connector
 from tests.cloud import Local
 from tests.compute.test_volumes_of_servers import Owner
+from tests.conftest import Clouds
 from tests.settle import settle
 
 STRANGER = "11111111-1111-4111-8111-111111111111"
@@ -24,10 +25,10 @@ class World:
     def __init__(self, local: Local) -> None:
         self.local = local
         self.owner = Owner(local)
-        network = self.neutron("networks", {"network": {"name": "inside"}})["network"]["id"]
-        subnet = {"network_id": network, "ip_version": 4, "cidr": "10.9.0.0/24"}
+        self.network = self.neutron("networks", {"network": {"name": "inside"}})["network"]["id"]
+        subnet = {"network_id": self.network, "ip_version": 4, "cidr": "10.9.0.0/24"}
         self.neutron("subnets", {"subnet": subnet})
-        self.server = self.owner.built(networks=[{"uuid": network}])
+        self.server = self.owner.built(networks=[{"uuid": self.network}])
         self.volume = self.owner.volume()
         self.owner.attach(self.server, self.volume)
         self.id = self.server["id"]
@@ -139,6 +140,21 @@ def test_the_doctor_finds(fresh: Local, happens: Callable[[World], None]) -> Non
     happens(world)
     kind, said = KINDS[happens]
     assert any(each == kind and said in words for each, words in world.found()), world.found()
+
+
+def test_what_leaves_one_host_stays_on_the_other(another: Clouds) -> None:
+    local = another(ONESTACK_AGENT_SIMULATED_HOSTS="2")
+    settle(local)
+    world = World(local)
+    second = world.owner.built(networks=[{"uuid": world.network}])
+    first, other = (
+        world.owner.show(each, world.owner.admin)["OS-EXT-SRV-ATTR:host"]
+        for each in (world.server, second)
+    )
+    assert first != other
+    assert world.found() == []
+    world.owner.delete(second)
+    assert world.found() == []
 
 
 def test_the_doctor_finds_a_silent_agent(fresh: Local) -> None:

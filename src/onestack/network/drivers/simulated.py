@@ -1,4 +1,4 @@
-"""A simulated switch: keeps what it is told, and moves no packet."""
+"""A simulated switch: keeps what its host is told, and moves no packet."""
 
 import threading
 
@@ -6,7 +6,7 @@ from onestack.network.switch import Applied, Changes, Item, Kind, SwitchDescript
 
 
 class SimulatedSwitch:
-    """Any number of hosts may share one: each wiring is kept once."""
+    """One host's wirings, each as it was told last."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
