@@ -13,7 +13,7 @@ from onestack.core.agents import REPORT_S, ROSTER_ADDRESS, Report, Roster
 from onestack.core.bus import Bus, BusError, agent_address
 
 FIRST_TRIES_S = 0.2
-REPORTS_AT_ONCE = 500
+REPORTS_AT_ONCE = 50  # others write between two messages
 
 
 class Driver(Protocol):
@@ -62,6 +62,8 @@ class Agent:
         ]
         roster = self._bus.remote(Roster, ROSTER_ADDRESS)
         for at in range(0, len(reports), REPORTS_AT_ONCE):
+            if self._stopped.is_set():
+                return
             roster.report(reports[at : at + REPORTS_AT_ONCE])
         if not self._is_known:
             drivers = {post.kind: str(post.driver.describe().driver) for post in self._posts}

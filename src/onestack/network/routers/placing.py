@@ -59,8 +59,10 @@ def hosts(session: Session) -> Sequence[str]:
 
 def place_homeless(session: Session) -> None:
     """Place routers that found no host when they needed one: now there may be one."""
-    if hosts(session):
-        _move(session, _with_legs().where(RouterRecord.host == ""))
+    homeless = _with_legs().where(RouterRecord.host == "")
+    # Each of many hosts asks when it comes: looking at all hosts is for when it is needed.
+    if session.scalars(homeless.limit(1)).first() is not None and hosts(session):
+        _move(session, homeless)
 
 
 @periodic(WATCH_S)
