@@ -6,6 +6,7 @@ import pytest
 
 from tests.compute.movers import Mover
 from tests.conftest import Clouds
+from tests.settle import settle
 
 AUTO = {"host": None, "block_migration": "auto"}
 
@@ -106,6 +107,17 @@ def test_where_nothing_is_free_a_server_stays(mover: Mover) -> None:
     (migration,) = mover.migrations(server)
     assert (migration["status"], mover.held(migration["uuid"])) == ("error", {})
     assert mover.actions(server)[0] == ("live-migration", "Error")
+
+
+def test_old_clients_say_what_they_like_when_they_migrate(mover: Mover) -> None:
+    server = mover.built()
+    path = f"/servers/{server['id']}/action"
+    asked: dict[str, Any] = {"migrate": {"host": None}}
+    assert mover.admin.at("2.56").ask("POST", path, {"migrate": {"hosts": []}}).status == 400
+    assert mover.admin.at("2.55").ask("POST", path, asked).status == 202
+    settle(mover.local)
+    mover.do(server, "confirmResize", status=204)
+    assert mover.admin.at("2.56").ask("POST", path, asked).status == 202
 
 
 def test_a_server_is_evacuated_from_a_dead_host(mover: Mover) -> None:

@@ -52,6 +52,21 @@ def test_a_port_of_the_users_own_survives_the_server(client: Networked) -> None:
     assert (after["device_id"], after["status"]) == ("", "DOWN")
 
 
+def test_an_administrator_puts_servers_on_any_network(client: Networked) -> None:
+    made = client.create(client.admin, networks=[{"uuid": client.network}])
+    settle(client.local)
+    assert client.show(made, client.admin)["addresses"].keys() == {"private"}
+    stranger = Networked(client.local)
+    assert "could not be found" in stranger.refused(networks=[{"uuid": client.network}])
+    card = {"interfaceAttachment": {"net_id": client.network}}
+    server = stranger.built()
+    path = f"/servers/{server['id']}/os-interface"
+    stranger.member.post(path, card, 404)
+    client.admin.post(path, card)
+    settle(client.local)
+    assert stranger.show(server)["addresses"].keys() == {"private"}
+
+
 def test_an_address_is_chosen(client: Networked) -> None:
     server = client.built(networks=[{"uuid": client.network, "fixed_ip": "10.1.0.77"}])
     assert server["addresses"]["private"][0]["addr"] == "10.1.0.77"

@@ -23,6 +23,7 @@ from onestack.core.shapes import (
     gather_extras,
     iso,
     since,
+    unless_null,
     until,
     widen,
 )
@@ -166,6 +167,8 @@ def test_extras() -> None:
     assert extras_of(Loose) == "extra"
     assert extras_of(Plain) is None
     assert extras_of(int) is None
+    assert extras_of(unless_null(Loose | None)) == "extra"
+    assert unless_null(Loose | int | None) == Loose | int | None
     given = {"name": "a", "b": 1, "extra": 2}
     assert gather_extras(Loose, "extra", given) == {"name": "a", "extra": {"b": 1, "extra": 2}}
 

@@ -10,7 +10,16 @@ import msgspec
 from onestack.core.context import Context, Request
 from onestack.core.errors import ApiError, BadRequest
 from onestack.core.policy import Rule
-from onestack.core.shapes import Version, Window, at, cut, extras_of, gather_extras, widen
+from onestack.core.shapes import (
+    Version,
+    Window,
+    at,
+    cut,
+    extras_of,
+    gather_extras,
+    unless_null,
+    widen,
+)
 from onestack.core.websocket import Handler
 
 V = TypeVar("V")
@@ -119,9 +128,9 @@ class Operation:
                 if not isinstance(given, dict) or key not in given:
                     raise BadRequest(f"Expecting to find {key} in the request body.")
                 given = given[key]
-            extra = extras_of(shape)
+            extra = extras_of(unless_null(shape))
             if extra is not None and isinstance(given, dict):
-                given = gather_extras(shape, extra, given)
+                given = gather_extras(unless_null(shape), extra, given)
             return widen(msgspec.convert(given, shape), self.body_shape, version)
         except (msgspec.DecodeError, UnicodeError) as error:
             raise BadRequest(f"Invalid input: {error}") from None

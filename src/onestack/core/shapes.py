@@ -12,8 +12,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 __all__ = [
     "UNSET", "Extras", "Id", "Meta", "Name", "Named", "Shape", "Short", "Unlimited",
-    "UnsetType", "Version", "Window", "at", "cut", "extras_of", "field", "iso", "since", "until",
-    "widen",
+    "UnsetType", "Version", "Window", "at", "cut", "extras_of", "field", "iso", "since",
+    "unless_null", "until", "widen",
 ]  # fmt: skip
 
 
@@ -94,6 +94,13 @@ def extras_of(shape: Any) -> str | None:
         if any(mark is Extras for mark in getattr(hint, "__metadata__", ())):
             return name
     return None
+
+
+@cache
+def unless_null(shape: Any) -> Any:
+    """The shape of what is given where null may be given too."""
+    (*others,) = (each for each in get_args(shape) if each is not type(None))
+    return others[0] if len(others) == 1 and len(get_args(shape)) == 2 else shape
 
 
 @cache

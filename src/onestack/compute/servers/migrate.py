@@ -1,6 +1,6 @@
 """Migrate a server to another host: shut down on the way (cold), or running (live)."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from onestack.compute import nodes, placing, rules
 from onestack.compute.hypervisor import Hypervisor
@@ -19,7 +19,7 @@ from onestack.core.api import Operations
 from onestack.core.context import Context
 from onestack.core.errors import BadRequest
 from onestack.core.flow import Ask, Failure, Flow, Next, Sleep, step
-from onestack.core.shapes import UNSET, Meta, Shape, UnsetType, since, until
+from onestack.core.shapes import UNSET, Extras, Meta, Shape, UnsetType, since, until
 
 api = Operations("server migration")
 
@@ -38,9 +38,10 @@ class NoHost(BadRequest):
 
 
 class MigrateBody(Shape, forbid_unknown_fields=True):
-    """Where to."""
+    """Where to; old clients may say what they like, and it is not looked at."""
 
     host: Annotated[HostName | None, since("2.56")] = None
+    ignored: Annotated[dict[str, Any], Extras, until("2.55")] = {}
 
 
 class LiveBody(Shape, forbid_unknown_fields=True):

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
-from sqlalchemy import Table, and_, or_, select
+from sqlalchemy import Table, and_, false, or_, select, true
 from sqlalchemy.orm import Session
 
 from onestack.core.errors import BadRequest, Conflict, Forbidden
@@ -138,13 +138,13 @@ def plan(
             found = [auto_topology.ensure(session, project_id)]
         return [Requested(network_id=each) for each in found]
     named = {each.network_id for each in wanted if each.network_id and not each.port_id}
-    networks = _usable(session, project_id, named) if named else {}
+    networks = _usable(session, project_id, named, is_admin=is_admin) if named else {}
     ports = _ports(session, [each.port_id for each in wanted if each.port_id])
     checked = []
     for each in wanted:
         if each.port_id is not None:
             port = ports.get(each.port_id)
-            _check_port(port, each.port_id, project_id, is_admin)
+            _check_port(port, each.port_id, project_id)
             assert port is not None
             checked.append(msgspec.structs.replace(each, network_id=port.network_id))
             continue
@@ -264,8 +264,11 @@ def nics(session: Session, device_ids: Iterable[str]) -> dict[str, list[Nic]]:
     return found
 
 
-def _usable(session: Session, project_id: str, ids: set[str] | None) -> Mapping[str, NetworkRecord]:
-    """The networks that a project may put servers on: these, or all of its own and shared ones."""
+def _usable(
+    session: Session, project_id: str, ids: set[str] | None, *, is_admin: bool = False
+) -> Mapping[str, NetworkRecord]:
+    """The networks that a project may put servers on: these, or all of its own and shared ones. An
+    administrator puts them on any that is named."""
     table = NetworkRecord.__table__.c
     shared = rbac.shared_with(project_id, table.id, (rbac.SHARED, rbac.EXTERNAL))
     statement = select(NetworkRecord)
@@ -277,8 +280,8 @@ def _usable(session: Session, project_id: str, ids: set[str] | None) -> Mapping[
             common = and_(NetworkRecord.shared, NetworkRecord.external.is_(False))
             found = list(session.scalars(select(NetworkRecord).where(common)))
     else:
-        mine = or_(NetworkRecord.project_id == project_id, NetworkRecord.shared,
-                   NetworkRecord.external, shared)  # fmt: skip
+        mine = or_(true() if is_admin else false(), NetworkRecord.project_id == project_id,
+                   NetworkRecord.shared, NetworkRecord.external, shared)  # fmt: skip
         found = list(session.scalars(statement.where(NetworkRecord.id.in_(ids), mine)))
     return {each.id: each for each in found}
 
@@ -288,8 +291,8 @@ def _ports(session: Session, ids: Sequence[str]) -> dict[str, PortRecord]:
     return {each.id: each for each in found}
 
 
-def _check_port(port: PortRecord | None, port_id: str, project_id: str, is_admin: bool) -> None:
-    if port is None or (port.project_id != project_id and not is_admin):
+def _check_port(port: PortRecord | None, port_id: str, project_id: str) -> None:
+    if port is None or port.project_id != project_id:
         raise PortNotFound(id=port_id[:64])
     if port.device_id:
         raise PortInUse(id=port_id)
