@@ -149,7 +149,7 @@ def _run(command: Sequence[str], variables: Mapping[str, str], limit_s: float) -
 
 def report(name: str, sums: Sums) -> None:
     """Print one phase."""
-    print(f"\n{name}: {sums.total - sums.failed} passed, {sums.failed} failed")
+    print(f"\n{name}: {sums.total - sums.failed} good, {sums.failed} bad")
     print("  answers: " + " ".join(f"{key}:{sums.statuses[key]}" for key in sorted(sums.statuses)))
     for label, examples in sorted(sums.troubles.items()):
         print(f"  FAILED {label}")
