@@ -293,7 +293,7 @@ def main() -> int:
     print(f"seed {arguments.seed}", flush=True)
     before = host_state.look()
     passed, failed = _run(arguments)
-    left = host_state.look([arguments.keep] if arguments.keep else ()).left_since(before)
+    left = host_state.look([arguments.keep.absolute()] if arguments.keep else ()).left_since(before)
     print(f"{'FAILED' if left else 'passed'}  nothing is left", *left, sep="\n        ")
     print(f"\n{passed + (not left)} passed, {failed + bool(left)} failed")
     return 1 if failed or left else 0
