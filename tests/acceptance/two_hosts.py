@@ -32,6 +32,7 @@ import first_light
 import host_state
 from first_light import Failed, World, expect, until
 from openstack_client import REQUIREMENT
+from tempest import REQUIREMENT as TEMPEST
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
@@ -281,7 +282,7 @@ def steps_of(arguments: Namespace) -> tuple[Callable[[Fleet], None], ...]:
 
 def inside(arguments: Namespace) -> int:
     """Run all steps in the control plane's namespace."""
-    programs = environment.installed(environment.cache_folder(), "openstack-client-10", REQUIREMENT)
+    programs = _client()
     names, folder = json.loads(arguments.names), arguments.folder
     passed = failed = 0
     with Postgres() as postgres, RabbitMQ(address=ADDRESSES[CONTROL]) as rabbit:
@@ -318,6 +319,10 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.names:
         return inside(arguments)
+    # The namespaces reach nobody: what they need of PyPI is fetched before.
+    _client()
+    if arguments.tempest:
+        environment.installed(environment.cache_folder(), "tempest-47", TEMPEST)
     began, counts = time.monotonic(), {"passed": 0, "failed": 1}
     with (
         tempfile.TemporaryDirectory(prefix="two-hosts-") as folder, namespaces() as names
@@ -335,6 +340,11 @@ def main() -> int:
     print(f"\n{counts['passed'] + (not left)} passed, {counts['failed'] + bool(left)} failed, "
           f"in {time.monotonic() - began:.0f} s")  # fmt: skip
     return 1 if steps.returncode or left else 0
+
+
+def _client() -> Path:
+    """The folder of the `openstack` command."""
+    return environment.installed(environment.cache_folder(), "openstack-client-10", REQUIREMENT)
 
 
 def _ip(*words: str) -> None:
