@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Callable, Mapping
 from functools import cache, reduce
 from operator import attrgetter, or_
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -99,8 +99,9 @@ def extras_of(shape: Any) -> str | None:
 @cache
 def unless_null(shape: Any) -> Any:
     """The shape of what is given where null may be given too."""
-    (*others,) = (each for each in get_args(shape) if each is not type(None))
-    return others[0] if len(others) == 1 and len(get_args(shape)) == 2 else shape
+    kinds = get_args(shape) if get_origin(shape) in (Union, UnionType) else ()
+    others = [each for each in kinds if each is not NoneType]
+    return others[0] if len(others) == 1 else shape
 
 
 @cache

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
-from sqlalchemy import Table, and_, false, or_, select, true
+from sqlalchemy import Table, and_, or_, select
 from sqlalchemy.orm import Session
 
 from onestack.core.errors import BadRequest, Conflict, Forbidden
@@ -280,9 +280,12 @@ def _usable(
             common = and_(NetworkRecord.shared, NetworkRecord.external.is_(False))
             found = list(session.scalars(select(NetworkRecord).where(common)))
     else:
-        mine = or_(true() if is_admin else false(), NetworkRecord.project_id == project_id,
-                   NetworkRecord.shared, NetworkRecord.external, shared)  # fmt: skip
-        found = list(session.scalars(statement.where(NetworkRecord.id.in_(ids), mine)))
+        statement = statement.where(NetworkRecord.id.in_(ids))
+        if not is_admin:
+            mine = or_(NetworkRecord.project_id == project_id, NetworkRecord.shared,
+                       NetworkRecord.external, shared)  # fmt: skip
+            statement = statement.where(mine)
+        found = list(session.scalars(statement))
     return {each.id: each for each in found}
 
 
