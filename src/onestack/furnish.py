@@ -35,8 +35,10 @@ class Guest:
 class Furnisher:
     """Makes the pieces that are not noted yet."""
 
-    def __init__(self, application: Application, data: Path, guest: Guest) -> None:
-        self._application, self._data, self._guest = application, data, guest
+    def __init__(
+        self, application: Application, data: Path, guest: Guest, token_of: Callable[[str], str]
+    ) -> None:
+        self._application, self._guest, self._token_of = application, guest, token_of
         self._noted = data / "furnished.json"
         self._mark = data / MARK
         self._admin: Inside
@@ -60,11 +62,9 @@ class Furnisher:
         missing = {name: make for name, make in pieces.items() if name not in done}
         if not missing:
             return
-        accounts = msgspec.json.decode((self._data / "admin.json").read_bytes())
-        client = Inside(self._application)
         try:
-            self._admin = await client.sign_in(accounts["admin"])
-            self._member = await client.sign_in(accounts["demo"])
+            self._admin = Inside(self._application, self._token_of("admin"))
+            self._member = Inside(self._application, self._token_of("demo"))
             for name, make in missing.items():
                 await make()
                 done.append(name)

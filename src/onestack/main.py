@@ -3,7 +3,8 @@
 import asyncio
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Coroutine, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from socket import gethostname
 from typing import Annotated, Any, Literal
@@ -32,9 +33,11 @@ from onestack.core.db import Database
 from onestack.core.engine import BusAgents, Engine
 from onestack.core.flow import Flow
 from onestack.core.http import Application, Limits
+from onestack.core.passwords import FirstPasswords
 from onestack.core.policy import Policy
 from onestack.core.schema import ensure_schema
 from onestack.core.seal import Seal
+from onestack.core.server import Server
 from onestack.core.server import server as http_server
 from onestack.core.telemetry import Telemetry
 from onestack.core.worker import Worker
@@ -104,7 +107,7 @@ def build(
     environ: Mapping[str, str],
     *,
     durable: bool = True,
-    passwords: identity.FirstPasswords | None = None,
+    passwords: FirstPasswords | None = None,
 ) -> Cloud:
     """Wire a cloud whose data lives in a folder: settings, database, keys, first accounts."""
     cloud = Cloud()
@@ -188,7 +191,7 @@ def serve(
     port: int,
     roles: tuple[str, ...] = (),
     ephemeral: bool = False,
-    passwords: identity.FirstPasswords | None = None,
+    passwords: FirstPasswords | None = None,
 ) -> None:
     """Answer until told to stop."""
     data.mkdir(parents=True, exist_ok=True)
@@ -261,12 +264,10 @@ def _ldap(options: Mapping[str, Any]) -> Any:
     return LdapDirectory(options)
 
 
-def _bootstrap(
-    cloud: Cloud, data: Path, base_url: str, passwords: identity.FirstPasswords | None
-) -> None:
+def _bootstrap(cloud: Cloud, data: Path, base_url: str, passwords: FirstPasswords | None) -> None:
     """Make the first accounts, and leave their passwords where only this user reads them."""
     settings = cloud.get(identity.IdentitySettings)
-    passwords = passwords or identity.FirstPasswords(settings)
+    passwords = passwords or FirstPasswords(settings)
     url = settings.public_url or base_url
     path = data / "admin.json"
     with cloud.get(Database).transaction() as session:
@@ -312,28 +313,43 @@ def _serve_agent(cloud: Cloud) -> None:
     log.flush()
 
 
-async def _serve(cloud: Cloud, server: Any, roles: frozenset[str], data: Path) -> None:
+async def _serve(cloud: Cloud, server: Server | None, roles: frozenset[str], data: Path) -> None:
     """Run this process's roles until it is told to stop."""
-    tasks = []
-    if server is not None:
-        guest = Guest(hosts.guest_folder() / "disk.qcow2", GUEST_USER)
-        furnisher = Furnisher(server.config.app, data, guest)
-        tasks.append(asyncio.create_task(furnisher.furnish()))
-    if "agent" in roles:
-        tasks.append(asyncio.create_task(cloud.get(Agent).run()))
-    if "worker" in roles:
-        # Only one process at a time has these roles on this folder.
-        name = f"{gethostname()} {data.resolve()} {' '.join(sorted(roles))}"
-        tasks.append(asyncio.create_task(Worker(cloud.get(Engine), name).serve()))
-        tasks.append(asyncio.create_task(event.serve(cloud.get(event.Publisher))))
-        tasks.append(asyncio.create_task(asyncio.to_thread(_answer_rings, cloud)))
+    tasks: list[asyncio.Task[None]] = []
+
+    def begin() -> None:
+        tasks.extend(map(asyncio.create_task, _work(cloud, server, roles, data)))
+
     with doorbell.carried(cloud.get(Database), cloud.get(Bus), DOORBELLS):
         try:
-            await (server.serve() if server is not None else _until_told_to_stop())
+            if server is None:
+                begin()
+                await _until_told_to_stop()
+            else:
+                server.begin = begin
+                await server.serve()
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _work(
+    cloud: Cloud, server: Server | None, roles: frozenset[str], data: Path
+) -> Iterator[Coroutine[Any, Any, None]]:
+    """What goes on beside the answering of requests."""
+    if server is not None:
+        guest = Guest(hosts.guest_folder() / "disk.qcow2", GUEST_USER)
+        app: Any = server.config.app
+        yield Furnisher(app, data, guest, partial(identity.first_token, cloud)).furnish()
+    if "agent" in roles:
+        yield cloud.get(Agent).run()
+    if "worker" in roles:
+        # Only one process at a time has these roles on this folder.
+        name = f"{gethostname()} {data.resolve()} {' '.join(sorted(roles))}"
+        yield Worker(cloud.get(Engine), name).serve()
+        yield event.serve(cloud.get(event.Publisher))
+        yield asyncio.to_thread(_answer_rings, cloud)
 
 
 def _answer_rings(cloud: Cloud) -> None:

@@ -1,13 +1,13 @@
 """A client of a running server: what it says of its health, its services and its traces."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from onestack.cli.errors import Failure, NotRunning
 from onestack.cli.folder import Folder
 from onestack.cli.process import Server, api_server
-from onestack.core.inside import credentials
 
 TIMEOUT_S = 10.0
 
@@ -60,7 +60,7 @@ def sign_in(server: Server, folder: Folder, name: str) -> tuple[str, Any]:
     url = f"{server.url}{urlsplit(account['auth_url']).path}/auth/tokens"
     try:
         status, headers, answer = exchange(
-            "POST", url, body=json.dumps(credentials(account)).encode()
+            "POST", url, body=json.dumps(_credentials(account)).encode()
         )
     except OSError as error:
         raise Failure(f"{url} does not answer", why=str(error)) from None
@@ -108,3 +108,18 @@ def message_of(body: bytes) -> str | None:
         return str(inner["message"])
     except (ValueError, LookupError, TypeError, AttributeError, StopIteration):
         return None
+
+
+def _credentials(account: Mapping[str, str]) -> dict[str, Any]:
+    """What an account asks for a token with, within its project."""
+    user = {
+        "name": account["username"],
+        "password": account["password"],
+        "domain": {"name": account["user_domain_name"]},
+    }
+    project = {
+        "name": account["project_name"],
+        "domain": {"name": account["project_domain_name"]},
+    }
+    identity = {"methods": ["password"], "password": {"user": user}}
+    return {"auth": {"identity": identity, "scope": {"project": project}}}

@@ -14,7 +14,7 @@ from onestack.cli import ports, process
 from onestack.cli.folder import Folder
 
 if TYPE_CHECKING:
-    from onestack.identity import FirstPasswords
+    from onestack.core.passwords import FirstPasswords
 
 # Long lists make many objects and no circles: looking for these that often would cost a third.
 COLLECTED = (50_000, 20, 50)
@@ -68,13 +68,13 @@ def command(
 
 
 def _first_passwords(folder: Folder) -> "FirstPasswords":
-    """A new cloud's passwords, hashed while the rest of it is loaded: that takes as long."""
-    from onestack import identity
+    """A new cloud's passwords, hashed while all else is loaded: that takes as long."""
     from onestack.core import config
+    from onestack.core import passwords as hashing
 
     content = config.read(folder.settings)
-    settings = config.section(identity.IdentitySettings, "identity", content, os.environ)
-    passwords = identity.FirstPasswords(settings)
+    settings = config.section(hashing.HashSettings, "identity", content, os.environ, is_part=True)
+    passwords = hashing.FirstPasswords(settings)
     if not folder.admin.exists():
         passwords.begin()
     return passwords

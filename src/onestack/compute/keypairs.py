@@ -2,15 +2,8 @@
 
 import datetime as dt
 import re
-from base64 import b64decode
-from hashlib import md5, sha1
 from typing import Annotated, Any, Literal
 
-from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.x509.oid import NameOID
 from sqlalchemy import Select, UniqueConstraint, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -26,8 +19,6 @@ from onestack.core.shapes import UNSET, Meta, Shape, UnsetType, since
 
 api = Operations("key pairs")
 
-KEY_BITS = 2048
-CERTIFICATE_DAYS = 3650
 NAME = r"^(?! )[a-zA-Z0-9 _-]{1,255}(?<! )$"
 NAME_SINCE_92 = r"^(?! )[a-zA-Z0-9 _.@-]{1,255}(?<! )$"
 
@@ -57,10 +48,6 @@ class KeypairNotFound(NotFound):
 
 class KeypairExists(Conflict):
     message = "Key pair '{name}' already exists."
-
-
-class BadKey(BadRequest):
-    message = "Keypair data is invalid: failed to generate fingerprint"
 
 
 class BadName(BadRequest):
@@ -150,6 +137,8 @@ def index(ctx: Context, query: KeypairQuery) -> Page[Listed]:
 )
 def create(ctx: Context, body: KeypairCreate) -> Reply:
     """Keep a key pair; before 2.92 one is generated where no public key is given."""
+    from onestack.compute import key_material  # loads what only this operation needs
+
     user_id = _user(ctx, body.user_id)
     _check_name(ctx, body.name)
     private_key: str | UnsetType = UNSET
@@ -157,7 +146,7 @@ def create(ctx: Context, body: KeypairCreate) -> Reply:
     if public_key is None:
         if not _generates(ctx):
             raise KeyNeeded
-        private_key, public_key = _generated(body.type, user_id)
+        private_key, public_key = key_material.generated(body.type, user_id)
     quotas.check_keypairs(ctx.session, user_id)
     if _stored(ctx.session, user_id, body.name) is not None:
         raise KeypairExists(name=body.name)
@@ -166,7 +155,7 @@ def create(ctx: Context, body: KeypairCreate) -> Reply:
         name=body.name,
         type=body.type,
         public_key=public_key,
-        fingerprint=_fingerprint(body.type, public_key),
+        fingerprint=key_material.fingerprint(body.type, public_key),
         created_at=clock.now(),
     )
     ctx.session.add(record)
@@ -233,58 +222,6 @@ def _summary(record: KeypairRecord) -> Summary:
 def _check_name(ctx: Context, name: str) -> None:
     if not re.match(NAME_SINCE_92 if ctx.version >= (2, 92) else NAME, name):
         raise BadName
-
-
-def _generated(kind: Type, user_id: str) -> tuple[str, str]:
-    """A new private key, and what is public of it."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=KEY_BITS)
-    private = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.TraditionalOpenSSL,
-        serialization.NoEncryption(),
-    ).decode()
-    if kind == "x509":
-        return private, _certificate(key, user_id)
-    public = key.public_key().public_bytes(
-        serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
-    )
-    return private, f"{public.decode()} Generated-by-onestack"
-
-
-def _certificate(key: rsa.RSAPrivateKey, user_id: str) -> str:
-    """A certificate for a key, which the key itself vouches for."""
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, user_id[:64])])
-    now = clock.now()
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now)
-        .not_valid_after(now + dt.timedelta(days=CERTIFICATE_DAYS))
-        .add_extension(
-            x509.ExtendedKeyUsage([x509.oid.ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False
-        )
-        .sign(key, hashes.SHA256())
-    )
-    return made.public_bytes(serialization.Encoding.PEM).decode()
-
-
-def _fingerprint(kind: str, public_key: str) -> str:
-    """How people tell keys apart."""
-    try:
-        if kind == "x509":
-            certificate = x509.load_pem_x509_certificate(public_key.encode())
-            content = certificate.public_bytes(serialization.Encoding.DER)
-            digest = sha1(content, usedforsecurity=False).hexdigest()
-        else:
-            serialization.load_ssh_public_key(public_key.encode())
-            content = b64decode(public_key.split()[1])
-            digest = md5(content, usedforsecurity=False).hexdigest()
-    except (ValueError, IndexError, UnsupportedAlgorithm) as error:
-        raise BadKey from error
-    return ":".join(digest[at : at + 2] for at in range(0, len(digest), 2))
 
 
 def _emit(ctx: Context, what: str, record: KeypairRecord) -> None:

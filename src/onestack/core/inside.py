@@ -1,6 +1,6 @@
 """A client within the server's own process: the same API, without a socket."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,6 @@ class Answer:
     """What came back."""
 
     status: int
-    headers: Mapping[str, str]
     content: bytes
 
     @property
@@ -26,31 +25,11 @@ class Refused(Exception):
     """The API did not do what it was asked to."""
 
 
-def credentials(account: Mapping[str, str]) -> dict[str, Any]:
-    """What an account asks for a token with, within its project."""
-    user = {
-        "name": account["username"],
-        "password": account["password"],
-        "domain": {"name": account["user_domain_name"]},
-    }
-    project = {
-        "name": account["project_name"],
-        "domain": {"name": account["project_domain_name"]},
-    }
-    identity = {"methods": ["password"], "password": {"user": user}}
-    return {"auth": {"identity": identity, "scope": {"project": project}}}
-
-
 class Inside:
-    """Somebody who asks an application; a token makes it somebody in particular."""
+    """The owner of a token, who asks an application."""
 
-    def __init__(self, application: Application, token: str | None = None) -> None:
+    def __init__(self, application: Application, token: str) -> None:
         self._application, self._token = application, token
-
-    async def sign_in(self, account: Mapping[str, str]) -> "Inside":
-        """The same client as the user of an account, within the account's project."""
-        answer = await self.ask("POST", "/identity/v3/auth/tokens", credentials(account))
-        return Inside(self._application, answer.headers["x-subject-token"])
 
     async def get(self, path: str) -> Any:
         return (await self.ask("GET", path)).body
@@ -69,10 +48,12 @@ class Inside:
 
     async def _exchange(self, method: str, path: str, content: bytes, is_binary: bool) -> Answer:
         raw, _, query = path.partition("?")
-        headers = {"host": "localhost", "content-length": str(len(content))}
-        headers["content-type"] = "application/octet-stream" if is_binary else "application/json"
-        if self._token is not None:
-            headers["x-auth-token"] = self._token
+        headers = {
+            "host": "localhost",
+            "x-auth-token": self._token,
+            "content-type": "application/octet-stream" if is_binary else "application/json",
+            "content-length": str(len(content)),
+        }
         scope = {
             "type": "http", "method": method, "raw_path": raw.encode(), "path": raw,
             "query_string": query.encode(), "client": ("127.0.0.1", 0),
@@ -87,6 +68,5 @@ class Inside:
             sent.append(message)
 
         await self._application(scope, receive, send)
-        found = {name.decode(): text.decode("latin-1") for name, text in sent[0]["headers"]}
         whole = b"".join(message.get("body", b"") for message in sent[1:])
-        return Answer(sent[0]["status"], found, whole)
+        return Answer(sent[0]["status"], whole)

@@ -19,7 +19,7 @@ def ensure_schema(database: Database) -> None:
     head = newest_revision()
     with database.engine.begin() as connection:
         if not inspect(connection).get_table_names():
-            Record.metadata.create_all(connection)
+            Record.metadata.create_all(connection, checkfirst=False)
             _stamp(connection, head)
             return
         if current_revision(connection) == head:

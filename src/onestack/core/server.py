@@ -1,6 +1,8 @@
 """The HTTP server: uvicorn's, with one write for each answer and a bound on a request's head."""
 
 import asyncio
+from collections.abc import Callable
+from socket import socket
 from typing import Any, cast
 
 import uvicorn
@@ -98,7 +100,17 @@ class Protocol(HttpToolsProtocol):
         self.transport.close()
 
 
-def server(app: Any, listen: str, port: int) -> uvicorn.Server:
+class Server(uvicorn.Server):
+    """The server; what it is given to do at the beginning is done once it listens."""
+
+    begin: Callable[[], None]
+
+    async def startup(self, sockets: list[socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.begin()
+
+
+def server(app: Any, listen: str, port: int) -> Server:
     """A server of `app`, not started yet."""
     settings = uvicorn.Config(
         app,
@@ -118,4 +130,4 @@ def server(app: Any, listen: str, port: int) -> uvicorn.Server:
         timeout_keep_alive=IDLE_S,
         timeout_graceful_shutdown=5,
     )
-    return uvicorn.Server(settings)
+    return Server(settings)

@@ -19,7 +19,7 @@ from onestack.identity.assignments import grant as grants
 from onestack.identity.assignments import grant_on_system as system_grants
 from onestack.identity.assignments import list as role_assignments
 from onestack.identity.auth import scopes
-from onestack.identity.bootstrap import Account, FirstPasswords, Offer, bootstrap
+from onestack.identity.bootstrap import Account, Offer, bootstrap, first_token
 from onestack.identity.catalog import endpoint_groups, endpoints, filters, regions, services
 from onestack.identity.credentials import operations as credentials
 from onestack.identity.directory.directories import Directories
@@ -120,11 +120,11 @@ __all__ = [
     "SERVICE",
     "Account",
     "Directories",
-    "FirstPasswords",
     "IdentitySettings",
     "Offer",
     "SecretsUnreadable",
     "bootstrap",
+    "first_token",
     "flows",
     "rotate_credential_keys",
     "rotate_token_keys",

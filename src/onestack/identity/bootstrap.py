@@ -1,8 +1,8 @@
 """Bootstrap: what identity must hold before anyone can sign in; done again, it changes nothing."""
 
+import datetime as dt
 import secrets
 from collections.abc import Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from uuid import UUID, uuid5
@@ -11,17 +11,22 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from onestack.core import clock
+from onestack.core.context import Cloud
+from onestack.core.db import Database
+from onestack.core.passwords import FirstPasswords
 from onestack.identity.assignments.record import SYSTEM, AssignmentRecord
 from onestack.identity.catalog.record import EndpointRecord, RegionRecord, ServiceRecord
-from onestack.identity.passwords import hash_password
 from onestack.identity.projects.record import DEFAULT_DOMAIN, ProjectRecord
 from onestack.identity.roles.record import ImpliedRoleRecord, RoleRecord
 from onestack.identity.settings import IdentitySettings
+from onestack.identity.tokens.codec import Claims
+from onestack.identity.tokens.validation import Tokens
 from onestack.identity.users.record import PasswordRecord, UserRecord
 
 CHAIN = ("admin", "manager", "member", "reader")
 FIRST_USERS = {"admin": "admin", "demo": "member"}  # each with a project of its name
 INTERFACES = ("public", "internal", "admin")
+OWN_LIFETIME = dt.timedelta(minutes=10)
 OURS = UUID("9b3b6a1e-52a5-4b3c-9f0e-6f1f5d1c7a10")
 
 
@@ -43,29 +48,6 @@ class Account:
     project: str
 
 
-class FirstPasswords:
-    """Passwords for the first accounts, which can be hashed while the cloud is still loaded."""
-
-    def __init__(self, settings: IdentitySettings) -> None:
-        self._rounds = settings.password_hash_rounds
-        self._made: dict[str, tuple[str, Future[str]]] = {}
-
-    def begin(self) -> None:
-        """Make and hash them, each on a thread of its own."""
-        threads = ThreadPoolExecutor(len(FIRST_USERS), "first-passwords")
-        for name in FIRST_USERS:
-            password = secrets.token_urlsafe(18)
-            self._made[name] = (password, threads.submit(hash_password, password, self._rounds))
-        threads.shutdown(wait=False)
-
-    def of(self, name: str) -> tuple[str, str]:
-        """The password of one of the first users, and its hash."""
-        if not self._made:
-            self.begin()
-        password, hashed = self._made[name]
-        return password, hashed.result()
-
-
 def bootstrap(
     session: Session,
     settings: IdentitySettings,
@@ -85,6 +67,20 @@ def bootstrap(
     _project(session, "service")
     _catalogue(session, settings, base_url, offers)
     return [account for account in made if account is not None]
+
+
+def first_token(cloud: Cloud, user: str) -> str:
+    """A token of one of the first users within its project: for what this process does itself."""
+    with cloud.get(Database).transaction(write=False) as session:
+        found, project_id = _find_user(session, user), _find_project(session, user)
+    if found is None:
+        raise LookupError(f"there is no user {user}")
+    now = clock.now()
+    claims = Claims(
+        user_id=found.id, methods=("external",), issued_at=now, expires_at=now + OWN_LIFETIME,
+        audit_ids=(secrets.token_urlsafe(16),), project_id=project_id,
+    )  # fmt: skip
+    return cloud.get(Tokens).issue(claims)
 
 
 def _domain(session: Session) -> None:
@@ -117,11 +113,13 @@ def _implied(session: Session, prior: str, implied: str) -> None:
         session.add(ImpliedRoleRecord(prior_role_id=prior, implied_role_id=implied))
 
 
+def _find_project(session: Session, name: str) -> str | None:
+    by = (ProjectRecord.name == name, ProjectRecord.domain_id == DEFAULT_DOMAIN)
+    return session.scalar(select(ProjectRecord.id).where(*by))
+
+
 def _project(session: Session, name: str) -> str:
-    found = select(ProjectRecord.id).where(
-        ProjectRecord.name == name, ProjectRecord.domain_id == DEFAULT_DOMAIN
-    )
-    project_id = session.scalar(found)
+    project_id = _find_project(session, name)
     if project_id is None:
         project_id = clock.new_id()
         session.add(
@@ -145,7 +143,7 @@ def _account(
     project_id = _project(session, name)
     if _find_user(session, name) is not None:
         return None
-    password, hashed = passwords.of(name)
+    password, hashed = passwords.take()
     now = clock.now()
     user = UserRecord(
         id=clock.new_id(),

@@ -8,10 +8,10 @@ from sqlalchemy.orm import Session
 
 from onestack.core.context import Context
 from onestack.core.errors import BadRequest, Unauthorized
+from onestack.core.passwords import Hashing, dummy, verify
 from onestack.core.shapes import Shape
 from onestack.identity.auth.proof import Proof, UserReference, find_user
 from onestack.identity.directory.sign_in import account, sign_in
-from onestack.identity.passwords import Hashing, dummy, verify
 from onestack.identity.settings import IdentitySettings
 from onestack.identity.users.login import (
     EXPIRED,

@@ -5,13 +5,15 @@ import os
 import secrets
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.x509.oid import NameOID
 
 from onestack.core import clock
+
+if TYPE_CHECKING:
+    from cryptography import x509
 
 FILE_NAME = "saml_signing.pem"
 _KEY_BITS = 3072
@@ -34,7 +36,9 @@ class SamlKeys:
         return key
 
     @cached_property
-    def certificate(self) -> x509.Certificate:
+    def certificate(self) -> "x509.Certificate":
+        from cryptography import x509
+
         return x509.load_pem_x509_certificate(self._content)
 
     @cached_property
@@ -62,6 +66,9 @@ class SamlKeys:
 
 
 def _new_pair() -> bytes:
+    from cryptography import x509  # which takes long to load, and is seldom needed
+    from cryptography.x509.oid import NameOID
+
     key = rsa.generate_private_key(public_exponent=65537, key_size=_KEY_BITS)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "onestack SAML signing")])
     begins = clock.now().replace(tzinfo=dt.UTC) - _BACKDATED

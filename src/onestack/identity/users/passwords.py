@@ -11,8 +11,7 @@ from onestack.core import clock
 from onestack.core.context import Context
 from onestack.core.db import Database
 from onestack.core.errors import BadRequest
-from onestack.core.shapes import Meta
-from onestack.identity.passwords import (
+from onestack.core.passwords import (
     Hashing,
     Strength,
     TooBusy,
@@ -20,6 +19,7 @@ from onestack.identity.passwords import (
     outdated,
     verify,
 )
+from onestack.core.shapes import Meta
 from onestack.identity.settings import IdentitySettings
 from onestack.identity.users.record import PasswordRecord, UserRecord
 
