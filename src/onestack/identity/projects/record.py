@@ -1,8 +1,8 @@
 """Projects and domains as rows: a domain is a project that acts as one, as upstream has it."""
 
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import ForeignKey, Index, text
+from sqlalchemy import Connection, ForeignKey, Index, Table, event, text
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
 from onestack.core.context import Context
@@ -10,6 +10,7 @@ from onestack.core.db import Record
 from onestack.core.errors import NotFound
 
 DEFAULT_DOMAIN = "default"
+DOMAINS_NAME = "uq_domains_name"
 
 
 class ProjectRecord(Record):
@@ -18,13 +19,7 @@ class ProjectRecord(Record):
     __tablename__ = "projects"
     __table_args__ = (
         Index("uq_projects_name", "domain_id", "name", unique=True),
-        Index(
-            "uq_domains_name",
-            "name",
-            unique=True,
-            sqlite_where=text("is_domain"),
-            postgresql_where=text("is_domain"),
-        ),
+        Index(DOMAINS_NAME, "name", unique=True),  # of domains only: see below
     )
     topic = "identity"
 
@@ -44,6 +39,13 @@ class ProjectRecord(Record):
     @property
     def tags(self) -> list[str]:
         return sorted(label.name for label in self.labels)
+
+
+@event.listens_for(cast(Table, ProjectRecord.__table__), "before_create")
+def _of_domains_only(table: Table, connection: Connection, **_: Any) -> None:
+    """Said as the table is made: said with the index, it would load every database's dialect."""
+    index = next(each for each in table.indexes if each.name == DOMAINS_NAME)
+    index.dialect_options[connection.dialect.name]["where"] = text("is_domain")
 
 
 class ProjectTagRecord(Record):
