@@ -33,7 +33,6 @@ from onestack.core.db import Database
 from onestack.core.engine import BusAgents, Engine
 from onestack.core.flow import Flow
 from onestack.core.http import Application, Limits
-from onestack.core.passwords import FirstPasswords
 from onestack.core.policy import Policy
 from onestack.core.schema import ensure_schema
 from onestack.core.seal import Seal
@@ -107,7 +106,6 @@ def build(
     environ: Mapping[str, str],
     *,
     durable: bool = True,
-    passwords: FirstPasswords | None = None,
 ) -> Cloud:
     """Wire a cloud whose data lives in a folder: settings, database, keys, first accounts."""
     cloud = Cloud()
@@ -134,7 +132,7 @@ def build(
     cloud.put(Agent(cloud.get(Bus), hosts.posts(cloud.get(hosts.AgentSettings), data, base_url)))
     ensure_schema(database)
     log.info("the database has the newest schema", database=database.engine.dialect.name)
-    _bootstrap(cloud, data, base_url, passwords)
+    _bootstrap(cloud, data, base_url)
     return cloud
 
 
@@ -191,7 +189,6 @@ def serve(
     port: int,
     roles: tuple[str, ...] = (),
     ephemeral: bool = False,
-    passwords: FirstPasswords | None = None,
 ) -> None:
     """Answer until told to stop."""
     data.mkdir(parents=True, exist_ok=True)
@@ -201,7 +198,7 @@ def serve(
     if chosen == {"agent"}:
         _serve_agent(build_agent(data, os.environ))
         return
-    cloud = build(data, base_url, os.environ, durable=not ephemeral, passwords=passwords)
+    cloud = build(data, base_url, os.environ, durable=not ephemeral)
     log.configure(cloud.get(CloudSettings).log_level)
     server = http_server(application(cloud), listen, port) if "api" in chosen else None
     factory = server.config.get_loop_factory() if server is not None else None
@@ -264,14 +261,13 @@ def _ldap(options: Mapping[str, Any]) -> Any:
     return LdapDirectory(options)
 
 
-def _bootstrap(cloud: Cloud, data: Path, base_url: str, passwords: FirstPasswords | None) -> None:
+def _bootstrap(cloud: Cloud, data: Path, base_url: str) -> None:
     """Make the first accounts, and leave their passwords where only this user reads them."""
     settings = cloud.get(identity.IdentitySettings)
-    passwords = passwords or FirstPasswords(settings)
     url = settings.public_url or base_url
     path = data / "admin.json"
     with cloud.get(Database).transaction() as session:
-        made = identity.bootstrap(session, settings, url, OFFERS, passwords)
+        made = identity.bootstrap(session, settings, url, OFFERS)
         compute.bootstrap(session)
         if made:
             _write_accounts(path, url, made)  # before the commit: a password is never lost

@@ -124,15 +124,3 @@ def test_a_cloud_is_not_made_with_settings_that_cannot_be(
     environ = {f"ONESTACK_CLOUD_{name}": value}
     with pytest.raises(ConfigError, match=name.lower()):
         main.read_settings(Cloud(), tmp_path / "onestack.toml", environ)
-
-
-def test_a_part_of_a_section_leaves_the_other_settings_to_others() -> None:
-    content = tomllib.loads("[sample]\nname = 'x'\nof_others = 1")
-    with pytest.raises(ConfigError, match="of_others"):
-        config.section(Sample, "sample", content, {})
-    assert config.section(Sample, "sample", content, {}, is_part=True) == Sample(name="x")
-    environ = {"ONESTACK_SAMPLE_NAME": "y"}
-    assert config.section(Sample, "sample", content, environ, is_part=True) == Sample(name="y")
-    wrong = tomllib.loads("[sample]\ncount = 'many'")
-    with pytest.raises(ConfigError, match="count"):
-        config.section(Sample, "sample", wrong, {}, is_part=True)

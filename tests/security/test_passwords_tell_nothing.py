@@ -7,10 +7,12 @@ from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
 
+import bcrypt
 import pytest
+from sqlalchemy import update
 
 from onestack.core.db import Database
-from onestack.identity.users.record import LoginRecord
+from onestack.identity.users.record import LoginRecord, PasswordRecord
 from tests.cloud import Local
 from tests.identity.people import PASSWORD, change_password, make_user, sign_in
 
@@ -71,9 +73,15 @@ def test_ossa_2021_003_all_failures_take_as_long(locking: Local) -> None:
         "unknown": ({"id": "f" * 32}, PASSWORD),
         "wrong": (make_user(locking, "time-wrong"), "wrong"),
         "locked": (make_user(locking, "time-locked"), PASSWORD),
+        "kept at little cost": (make_user(locking, "time-cheap"), "wrong"),
     }
+    cheap = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
+    with locking.cloud.get(Database).transaction() as session:
+        mine = PasswordRecord.user_id == cases["kept at little cost"][0]["id"]
+        session.execute(update(PasswordRecord).where(mine).values(hash=cheap))
     exempt = {"options": {"ignore_lockout_failure_attempts": True}}
-    locking.admin.patch(f"/users/{cases['wrong'][0]['id']}", {"user": exempt})
+    for name in ("wrong", "kept at little cost"):
+        locking.admin.patch(f"/users/{cases[name][0]['id']}", {"user": exempt})
     for _ in range(3):
         sign_in(locking, cases["locked"][0], "wrong")
     for _ in range(SAMPLES):

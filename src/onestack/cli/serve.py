@@ -1,20 +1,14 @@
 """`onestack serve`: the server itself, in the foreground."""
 
 import gc
-import os
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from onestack.cli import folder as folders
 from onestack.cli import ports, process
-from onestack.cli.folder import Folder
-
-if TYPE_CHECKING:
-    from onestack.core.passwords import FirstPasswords
 
 # Long lists make many objects and no circles: looking for these that often would cost a third.
 COLLECTED = (50_000, 20, 50)
@@ -52,29 +46,12 @@ def command(
             if "api" in chosen:
                 ports.check(listen, port)
             gc.disable()  # nothing of what is imported ever becomes garbage
-            passwords = _first_passwords(folder)
             from onestack import main
 
             gc.freeze()
             gc.set_threshold(*COLLECTED)
             gc.enable()
             ephemeral = folder.is_ephemeral
-            main.serve(
-                folder.path, listen=listen, port=port, roles=chosen, ephemeral=ephemeral,
-                passwords=passwords,
-            )  # fmt: skip
+            main.serve(folder.path, listen=listen, port=port, roles=chosen, ephemeral=ephemeral)
         finally:
             folder.remove_if_ephemeral()
-
-
-def _first_passwords(folder: Folder) -> "FirstPasswords":
-    """A new cloud's passwords, hashed while all else is loaded: that takes as long."""
-    from onestack.core import config
-    from onestack.core import passwords as hashing
-
-    content = config.read(folder.settings)
-    settings = config.section(hashing.HashSettings, "identity", content, os.environ, is_part=True)
-    passwords = hashing.FirstPasswords(settings)
-    if not folder.admin.exists():
-        passwords.begin()
-    return passwords

@@ -27,24 +27,12 @@ def read(path: Path | None) -> dict[str, Any]:
         raise ConfigError(f"{path}: {error}") from None
 
 
-def section(
-    kind: type[S],
-    name: str,
-    content: Mapping[str, Any],
-    environ: Mapping[str, str],
-    *,
-    is_part: bool = False,
-) -> S:
-    """One section as its Struct: defaults, then the file, then ONESTACK_<SECTION>_<SETTING>.
-
-    Settings that the Struct does not know are refused, unless others know them: `is_part`.
-    """
+def section(kind: type[S], name: str, content: Mapping[str, Any], environ: Mapping[str, str]) -> S:
+    """One section as its Struct: defaults, then the file, then ONESTACK_<SECTION>_<SETTING>."""
     known = {field.name for field in msgspec.structs.fields(kind)}
     given = content.get(name, {})
     if not isinstance(given, dict):
         raise ConfigError(f"[{name}] is not a table of settings")
-    if is_part:
-        given = {name: value for name, value in given.items() if name in known}
     for unknown in given.keys() - known:
         raise ConfigError(f"[{name}] has no setting {unknown!r}; it has {', '.join(sorted(known))}")
     from_environment = {

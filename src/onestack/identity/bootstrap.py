@@ -13,9 +13,9 @@ from sqlalchemy.orm import Session
 from onestack.core import clock
 from onestack.core.context import Cloud
 from onestack.core.db import Database
-from onestack.core.passwords import FirstPasswords
 from onestack.identity.assignments.record import SYSTEM, AssignmentRecord
 from onestack.identity.catalog.record import EndpointRecord, RegionRecord, ServiceRecord
+from onestack.identity.passwords import hash_password
 from onestack.identity.projects.record import DEFAULT_DOMAIN, ProjectRecord
 from onestack.identity.roles.record import ImpliedRoleRecord, RoleRecord
 from onestack.identity.settings import IdentitySettings
@@ -26,6 +26,10 @@ from onestack.identity.users.record import PasswordRecord, UserRecord
 CHAIN = ("admin", "manager", "member", "reader")
 FIRST_USERS = {"admin": "admin", "demo": "member"}  # each with a project of its name
 INTERFACES = ("public", "internal", "admin")
+PASSWORD_BYTES = 18
+# Nobody guesses so many random bits, however little a guess costs, and whoever waits for the cloud
+# would wait for the hash. The first sign-in makes it as costly as the settings say.
+FIRST_ROUNDS = 4
 OWN_LIFETIME = dt.timedelta(minutes=10)
 OURS = UUID("9b3b6a1e-52a5-4b3c-9f0e-6f1f5d1c7a10")
 
@@ -53,14 +57,13 @@ def bootstrap(
     settings: IdentitySettings,
     base_url: str,
     offers: Iterable[Offer],
-    passwords: FirstPasswords,
 ) -> list[Account]:
     """Make what is missing; the accounts made now, with their passwords."""
     _domain(session)
     roles = {name: _role(session, name) for name in (*CHAIN, "service")}
     for prior, implied in pairwise(CHAIN):
         _implied(session, roles[prior], roles[implied])
-    made = [_account(session, passwords, name, roles[role]) for name, role in FIRST_USERS.items()]
+    made = [_account(session, name, roles[role]) for name, role in FIRST_USERS.items()]
     admin = _find_user(session, "admin")
     if admin is not None:
         _assign(session, admin, SYSTEM, SYSTEM, roles["admin"])
@@ -136,14 +139,12 @@ def _find_user(session: Session, name: str) -> UserRecord | None:
     return session.scalars(select(UserRecord).where(*by)).first()
 
 
-def _account(
-    session: Session, passwords: FirstPasswords, name: str, role_id: str
-) -> Account | None:
+def _account(session: Session, name: str, role_id: str) -> Account | None:
     """The user with its project and role; nothing when the user is there already."""
     project_id = _project(session, name)
     if _find_user(session, name) is not None:
         return None
-    password, hashed = passwords.take()
+    password = secrets.token_urlsafe(PASSWORD_BYTES)
     now = clock.now()
     user = UserRecord(
         id=clock.new_id(),
@@ -154,7 +155,9 @@ def _account(
     )
     session.add(user)
     session.flush()
-    session.add(PasswordRecord(user_id=user.id, hash=hashed, created_at=now))
+    session.add(
+        PasswordRecord(user_id=user.id, hash=hash_password(password, FIRST_ROUNDS), created_at=now)
+    )
     _assign(session, user, "project", project_id, role_id)
     return Account(name, password, project=name)
 

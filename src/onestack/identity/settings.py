@@ -2,14 +2,13 @@
 
 from typing import Annotated, Literal
 
+import msgspec
 from msgspec import Meta
-
-from onestack.core.passwords import HashSettings
 
 TOKEN_EXPIRATION_MAX_S = 366 * 24 * 3600
 
 
-class IdentitySettings(HashSettings, frozen=True):
+class IdentitySettings(msgspec.Struct, frozen=True):
     """Everything of identity that an operator may choose."""
 
     region: str = "RegionOne"
@@ -18,6 +17,7 @@ class IdentitySettings(HashSettings, frozen=True):
     token_provider: Literal["fernet", "jws"] = "fernet"  # noqa: S105 - a kind of token, no secret
     fernet_keys_max: Annotated[int, Meta(ge=3, le=1000)] = 3
     fernet_rotation_s: Annotated[int, Meta(ge=0)] = 7 * 24 * 3600  # 0: never by itself
+    password_hash_rounds: int = 12
     password_regex: str = ""
     password_regex_description: str = ""
     password_expires_days: int = 0

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from onestack.core.context import AuthenticatorSlot, Cloud
 from onestack.core.db import Database
-from onestack.core.passwords import Hashing
 from onestack.identity.auth.receipts import ReceiptKeys
 from onestack.identity.credential_keys import CredentialKeys
 from onestack.identity.directory.directories import Directories, Driver
 from onestack.identity.federation.saml_keys import SamlKeys
 from onestack.identity.keys import JwsKeys, KeyRepository
+from onestack.identity.passwords import Hashing
 from onestack.identity.settings import IdentitySettings
 from onestack.identity.tokens.codec import Codec, FernetCodec, JwsCodec
 from onestack.identity.tokens.validation import Tokens

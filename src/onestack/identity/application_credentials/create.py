@@ -6,7 +6,6 @@ from onestack.core import clock
 from onestack.core.api import Operations
 from onestack.core.context import Context
 from onestack.core.errors import BadRequest
-from onestack.core.passwords import Hashing, hash_password
 from onestack.core.policy import Rule
 from onestack.core.shapes import UNSET, Id, Meta, Name, Shape, UnsetType
 from onestack.identity import events
@@ -24,6 +23,7 @@ from onestack.identity.application_credentials.record import (
 from onestack.identity.application_credentials.view import ApplicationCredentialView, view
 from onestack.identity.assignments import effective
 from onestack.identity.names import Description, VisibleName
+from onestack.identity.passwords import Hashing, hash_password
 from onestack.identity.projects.record import find as find_project
 from onestack.identity.settings import IdentitySettings
 from onestack.identity.times import future

@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import secrets
 
-from onestack.core.passwords import verify
+from onestack.identity.passwords import verify
 
 SECRET_BYTES = 64
 GENERATED = "sha256:"

@@ -7,11 +7,11 @@ from sqlalchemy import select
 
 from onestack.core.context import Context
 from onestack.core.errors import BadRequest, Unauthorized
-from onestack.core.passwords import Hashing, dummy
 from onestack.core.shapes import Shape
 from onestack.identity.application_credentials.record import ApplicationCredentialRecord
 from onestack.identity.application_credentials.secret import fits
 from onestack.identity.auth.proof import Proof, UserReference, find_user
+from onestack.identity.passwords import Hashing, dummy
 from onestack.identity.settings import IdentitySettings
 from onestack.identity.users.login import is_inactive
 from onestack.identity.users.record import LoginRecord, UserRecord

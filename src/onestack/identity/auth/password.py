@@ -8,10 +8,10 @@ from sqlalchemy.orm import Session
 
 from onestack.core.context import Context
 from onestack.core.errors import BadRequest, Unauthorized
-from onestack.core.passwords import Hashing, dummy, verify
 from onestack.core.shapes import Shape
 from onestack.identity.auth.proof import Proof, UserReference, find_user
 from onestack.identity.directory.sign_in import account, sign_in
+from onestack.identity.passwords import Hashing, dummy, outdated, verify
 from onestack.identity.settings import IdentitySettings
 from onestack.identity.users.login import (
     EXPIRED,
@@ -73,6 +73,8 @@ def newest_hash(session: Session, user: UserRecord | None) -> str | None:
 
 def check(ctx: Context, password: str, stored: str | None) -> bool:
     """Whether the password fits; the same work is done where there is nothing to fit."""
-    rounds = ctx.cloud.get(IdentitySettings).password_hash_rounds
-    right = ctx.cloud.get(Hashing).run(verify, password, stored or dummy(rounds)).result()
-    return right and stored is not None
+    hashing, rounds = ctx.cloud.get(Hashing), ctx.cloud.get(IdentitySettings).password_hash_rounds
+    is_right = hashing.run(verify, password, stored or dummy(rounds)).result()
+    if not is_right and stored is not None and outdated(stored, rounds):
+        hashing.run(verify, password, dummy(rounds)).result()  # what is refused takes equally long
+    return is_right and stored is not None

@@ -8,11 +8,11 @@ from sqlalchemy import select
 from onestack.core.context import Context
 from onestack.core.db import Database
 from onestack.core.errors import Unauthorized
-from onestack.core.passwords import PASSWORD_LIMIT, PasswordTooLong
 from onestack.identity.auth.proof import UserReference, find_domain
 from onestack.identity.directory import rows
 from onestack.identity.directory.directories import Directories
 from onestack.identity.directory.record import USER, DirectoryEntryRecord
+from onestack.identity.passwords import PASSWORD_LIMIT, PasswordTooLong
 from onestack.identity.projects.record import ProjectRecord
 from onestack.identity.users.record import UserRecord
 

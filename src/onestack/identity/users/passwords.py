@@ -2,16 +2,19 @@
 
 import datetime as dt
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated
 
 from sqlalchemy import delete, select, update
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from onestack.core import clock
+from onestack.core import clock, log
 from onestack.core.context import Context
 from onestack.core.db import Database
 from onestack.core.errors import BadRequest
-from onestack.core.passwords import (
+from onestack.core.shapes import Meta
+from onestack.identity.passwords import (
     Hashing,
     Strength,
     TooBusy,
@@ -19,7 +22,6 @@ from onestack.core.passwords import (
     outdated,
     verify,
 )
-from onestack.core.shapes import Meta
 from onestack.identity.settings import IdentitySettings
 from onestack.identity.users.record import PasswordRecord, UserRecord
 
@@ -99,20 +101,26 @@ def refuse_haste(ctx: Context, newest: PasswordRecord) -> None:
 
 
 def renew_hash(ctx: Context, user_id: str, password: str, stored: str) -> None:
-    """Store a password that was right just now in today's form, if it is in an older one."""
+    """Store a password that was right just now in today's form, if it is in an older one.
+
+    Nobody waits for that: when it does not come to its end, the next sign-in begins it again.
+    """
     rounds = ctx.cloud.get(IdentitySettings).password_hash_rounds
     if not outdated(stored, rounds):
         return
-    try:
-        new = ctx.cloud.get(Hashing).run(hash_password, password, rounds).result()
-    except TooBusy:
-        return  # the next login will do it
-    with ctx.cloud.get(Database).transaction() as session:
-        session.execute(
-            update(PasswordRecord)
-            .where(PasswordRecord.user_id == user_id, PasswordRecord.hash == stored)
-            .values(hash=new)
-        )
+    database = ctx.cloud.get(Database)
+
+    def renew() -> None:
+        renewed = hash_password(password, rounds)
+        same = (PasswordRecord.user_id == user_id, PasswordRecord.hash == stored)
+        try:
+            with database.transaction() as session:
+                session.execute(update(PasswordRecord).where(*same).values(hash=renewed))
+        except SQLAlchemyError as error:
+            log.warning("a password's hash was not renewed", user=user_id, reason=str(error))
+
+    with suppress(TooBusy):
+        ctx.cloud.get(Hashing).run(renew)
 
 
 def _expiry(

@@ -7,7 +7,6 @@ import os
 import re
 import secrets
 import threading
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -15,14 +14,12 @@ from functools import lru_cache
 from typing import ParamSpec, TypeVar
 
 import bcrypt
-import msgspec
 
 from onestack.core.errors import BadRequest, Unavailable
 
 PASSWORD_LIMIT = 4096
 BCRYPT_LIMIT = 72
 DEFAULT_ROUNDS = 12
-FIRST_ACCOUNTS = 2
 BCRYPT_ALPHABET = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 SCRYPT_MEMORY = 256 * 1024 * 1024
 
@@ -96,35 +93,6 @@ class Hashing:
     def close(self) -> None:
         """Forget what waits and end the threads."""
         self._pool.shutdown(cancel_futures=True)
-
-
-class HashSettings(msgspec.Struct, frozen=True):
-    """What a hash costs."""
-
-    password_hash_rounds: int = DEFAULT_ROUNDS
-
-
-class FirstPasswords:
-    """Passwords for a new cloud's accounts, which can be hashed while the cloud is still loaded."""
-
-    def __init__(self, settings: HashSettings) -> None:
-        self._rounds = settings.password_hash_rounds
-        self._begun: deque[tuple[str, Future[str]]] = deque()
-
-    def begin(self) -> None:
-        """Make and hash them on one thread: two would take the time of what is loaded beside."""
-        threads = ThreadPoolExecutor(1, "first-passwords")
-        for _ in range(FIRST_ACCOUNTS):
-            password = secrets.token_urlsafe(18)
-            self._begun.append((password, threads.submit(hash_password, password, self._rounds)))
-        threads.shutdown(wait=False)
-
-    def take(self) -> tuple[str, str]:
-        """A new password, and its hash."""
-        if not self._begun:
-            self.begin()
-        password, hashed = self._begun.popleft()
-        return password, hashed.result()
 
 
 def hash_password(text: str, rounds: int) -> str:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from onestack.core.passwords import (
+from onestack.identity.passwords import (
     PASSWORD_LIMIT,
     Hashing,
     PasswordTooLong,
