@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from onestack.core import clock
 from onestack.core.db import Database
 from onestack.core.flow_record import DOORBELL, FlowRecord
+from onestack.core.listed import among
 from onestack.core.sequence import draw
 
 HASTY_TRIES = 2
@@ -19,9 +20,7 @@ _FLOWS = cast(Table, FlowRecord.__table__)
 _OURS = (_FLOWS.c.id == bindparam("taken"), _FLOWS.c.fence == bindparam("drawn"))
 _DUE = (
     select(_FLOWS)
-    .where(
-        _FLOWS.c.due_at <= bindparam("now"), _FLOWS.c.kind.in_(bindparam("kinds", expanding=True))
-    )
+    .where(_FLOWS.c.due_at <= bindparam("now"), among(_FLOWS.c.kind, "kinds"))
     .order_by(_FLOWS.c.due_at, _FLOWS.c.started_at)
     .limit(1)
     .with_for_update(skip_locked=True)
