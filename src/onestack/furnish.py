@@ -5,7 +5,6 @@ What an operator deletes afterwards stays deleted: each piece is noted in the da
 
 import socket
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +23,7 @@ NAMESERVER = "9.9.9.9"
 MARK = "run/furnished"  # there when this start has made what it could
 
 
-@dataclass(frozen=True)
-class Guest:
+class Guest(msgspec.Struct, frozen=True):
     """The tiny guest: a disk that boots, and whom one signs in as."""
 
     disk: Path

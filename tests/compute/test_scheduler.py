@@ -2,10 +2,10 @@
 
 import random
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from onestack.compute.filters import KNOWN, NECESSARY, matches
 from onestack.compute.scheduler import (

@@ -1,9 +1,9 @@
 """Operations over microversions: who may ask for which, and what each sees."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from onestack.core.api import Operations
 from onestack.core.routes import Routes

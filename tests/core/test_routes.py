@@ -1,9 +1,9 @@
 """Routes: which operation a path leads to, and which paths an access rule allows."""
 
 import time
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from onestack.core.api import Operations, Service
 from onestack.core.observe import PlainStyle

@@ -4,10 +4,10 @@ import io
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from onestack.core import log, shell, shell_host, trace
 from tests.core.stream_service import wait_for

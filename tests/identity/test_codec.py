@@ -7,7 +7,6 @@ import hmac
 import json
 import re
 import uuid
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -19,6 +18,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from onestack.identity.keys import JwsKeys, KeyRepository
 from onestack.identity.tokens.codec import (

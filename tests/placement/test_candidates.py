@@ -5,6 +5,7 @@ from itertools import product
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from onestack.placement.candidates import Candidate, Group, Request, Wanted, search
 from onestack.placement.forest import Forest, Provider, Stock
@@ -99,7 +100,7 @@ def test_a_limit_cuts_and_changes_nothing_else(
     forest: Forest, request: Request, limit: int
 ) -> None:
     everything = list(search(forest, request))
-    limited = Request(**{**vars(request), "limit": limit})
+    limited = replace(request, limit=limit)
     assert list(search(forest, limited)) == everything[:limit]
 
 

@@ -7,10 +7,11 @@ import socket
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC
 from pathlib import Path
 from urllib.parse import urlsplit
+
+import msgspec
 
 from onestack.cli import client, clouds_yaml, engines, keys, ports, process, settings
 from onestack.cli import db as schema
@@ -26,8 +27,7 @@ AMQP_PORT = 5672
 DRIFT_SHOWN = 20
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True):
     """What a check found; `mend` is what to do about it."""
 
     name: str

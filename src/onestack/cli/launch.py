@@ -1,10 +1,10 @@
 """`onestack launch`: a server that one can sign in to, with all that it needs, in one command."""
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from onestack.cli import client, output, rest, ssh_access
 from onestack.cli import folder as folders
@@ -16,12 +16,11 @@ GROUP = "onestack-launch"
 PAUSE_S = 0.05
 
 
-@dataclass
-class Steps:
+class Steps(msgspec.Struct):
     """Says what was done, and how long each part took."""
 
-    began: float = field(default_factory=clock.monotonic)
-    taken: list[dict[str, Any]] = field(default_factory=list)
+    began: float = msgspec.field(default_factory=clock.monotonic)
+    taken: list[dict[str, Any]] = []
 
     def done(self, what: str) -> None:
         at = clock.monotonic() - self.began
@@ -30,8 +29,7 @@ class Steps:
         click.echo(f"{at:7.2f} s  {what}", err=True)
 
 
-@dataclass(frozen=True)
-class Wish:
+class Wish(msgspec.Struct, frozen=True):
     """What the command line asks for."""
 
     name: str

@@ -9,12 +9,12 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from onestack import __version__
 from onestack.cli import accounts, client, clouds_yaml, logs, ports, process
@@ -34,18 +34,16 @@ DRIVERS = "ONESTACK_AGENT_DRIVERS"
 Child = subprocess.Popen[bytes]
 
 
-@dataclass
-class Progress:
+class Progress(msgspec.Struct):
     """Says what happens, with the seconds since the start, beside the output that is asked for."""
 
-    began: float = field(default_factory=clock.monotonic)
+    began: float = msgspec.field(default_factory=clock.monotonic)
 
     def say(self, text: str) -> None:
         click.echo(f"{clock.monotonic() - self.began:7.2f} s  {text}", err=True)
 
 
-@dataclass(frozen=True)
-class Wish:
+class Wish(msgspec.Struct, frozen=True):
     """What the command line asks for; an address that is None is left to us."""
 
     listen: str | None

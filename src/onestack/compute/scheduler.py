@@ -1,17 +1,17 @@
 """The scheduler: which host is best for a server. Pure: it knows neither database nor bus."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from heapq import nlargest
 from operator import itemgetter
 from typing import Any, NamedTuple, Protocol
+
+import msgspec
 
 RANKED_MAX = 20  # the best, of which one is chosen and the others are there in case it is gone
 NOTHING: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Host:
+class Host(msgspec.Struct, frozen=True):
     """What is known of a host that seldom changes."""
 
     name: str
@@ -21,8 +21,8 @@ class Host:
     hypervisor_type: str = "QEMU"
     hypervisor_version: int = 0
     # What is said of its aggregates: by key, all the values there are.
-    said: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    capabilities: Mapping[str, Any] = field(default_factory=dict)
+    said: Mapping[str, frozenset[str]] = {}
+    capabilities: Mapping[str, Any] = {}
 
 
 class Option(NamedTuple):
@@ -38,18 +38,16 @@ class Option(NamedTuple):
     members: int = 0  # servers of the wanted server's group
 
 
-@dataclass(frozen=True, kw_only=True)
-class Group:
+class Group(msgspec.Struct, frozen=True, kw_only=True):
     """The group that the server is in."""
 
     id: str
     policy: str
     most_per_host: int = 1
-    members: Mapping[str, int] = field(default_factory=dict)  # how many are on which host
+    members: Mapping[str, int] = {}  # how many are on which host
 
 
-@dataclass(frozen=True, kw_only=True)
-class RequestSpec:
+class RequestSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What a server asks of its host."""
 
     server_id: str
@@ -58,11 +56,11 @@ class RequestSpec:
     vcpus: int
     memory_mb: int
     disk_gb: int
-    resources: Mapping[str, int] = field(default_factory=dict)  # by resource class, as claimed
+    resources: Mapping[str, int] = {}  # by resource class, as claimed
     required: tuple[frozenset[str], ...] = ()  # one trait out of each
     forbidden: frozenset[str] = NOTHING
-    extra_specs: Mapping[str, str] = field(default_factory=dict)
-    image_properties: Mapping[str, str] = field(default_factory=dict)
+    extra_specs: Mapping[str, str] = {}
+    image_properties: Mapping[str, str] = {}
     zone: str | None = None
     host: str | None = None
     is_forced: bool = False  # the host was named by who may name one: nothing else is asked
@@ -99,8 +97,7 @@ class Refusal(NamedTuple):
     reason: str
 
 
-@dataclass(frozen=True)
-class Rules:
+class Rules(msgspec.Struct, frozen=True):
     """How an operator wants servers to be placed."""
 
     filters: Mapping[str, Filter]
@@ -108,14 +105,13 @@ class Rules:
     subset_size: int = 1
 
 
-@dataclass(frozen=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """The hosts that are best for a server, the first one most; and why others cannot take it."""
 
     ranked: list[Option]
     refusals: list[Refusal]
     considered: int = 0
-    weights: Mapping[str, float] = field(default_factory=dict)  # of those that are ranked
+    weights: Mapping[str, float] = {}  # of those that are ranked
 
 
 WEIGHERS: dict[str, Weigher] = {

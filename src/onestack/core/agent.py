@@ -3,7 +3,6 @@
 import asyncio
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import msgspec
@@ -23,8 +22,7 @@ class Driver(Protocol):
         """What the host has to offer; its `driver` is the driver's name."""
 
 
-@dataclass(frozen=True)
-class Post:
+class Post(msgspec.Struct, frozen=True):
     """One driver, the kind of work that it does, its contract, and the hosts that it does it on."""
 
     kind: str

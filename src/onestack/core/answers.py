@@ -6,7 +6,8 @@ it. Operations that wait, stream, or answer without a token are never kept.
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass
+
+import msgspec
 
 from onestack.core.api import Operation, Service
 from onestack.core.context import Caller, Context
@@ -20,8 +21,7 @@ SPECIAL = frozenset(("x-subject-token", "if-none-match", "if-match", "range"))
 Key = tuple[str | None, str, str, object]
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(msgspec.Struct, frozen=True):
     """An answer, and of which moment it is."""
 
     caller: Caller
@@ -31,8 +31,7 @@ class Kept:
     headers: tuple[Header, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True):
     """Where this request's answer is, or goes."""
 
     key: Key

@@ -1,7 +1,6 @@
 """Operations: a decorated function is the API, and says everything about itself once."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any, Generic, Protocol, TypeVar, get_args, get_origin, get_type_hints
 
@@ -34,8 +33,7 @@ TRUE_WORDS = frozenset(("", "1", "true", "t", "yes", "y", "on"))
 FALSE_WORDS = frozenset(("0", "false", "f", "no", "n", "off"))
 
 
-@dataclass(frozen=True, slots=True)
-class Page(Generic[V]):
+class Page(msgspec.Struct, Generic[V], frozen=True):
     """A list's answer: the items, and where the next page starts when there is one."""
 
     items: Sequence[V]
@@ -43,29 +41,26 @@ class Page(Generic[V]):
     truncated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """An answer that sets its own status or headers."""
 
     body: Any = None
     status: int | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = {}
     etag: str | None = None  # sent as it is: quoted, unless the service's clients want it bare
 
 
-@dataclass(frozen=True, slots=True)
-class Raw:
+class Raw(msgspec.Struct, frozen=True):
     """An answer that is encoded already."""
 
     content: bytes
     content_type: str = "application/json"
     status: int = 200
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = {}
     etag: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Operation:
+class Operation(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """One method of one path: everything that is known of it comes from the declaration."""
 
     method: str
@@ -254,8 +249,7 @@ class Operations:
         return self("DELETE", path, rule, **options)
 
 
-@dataclass(frozen=True)
-class Microversions:
+class Microversions(msgspec.Struct, frozen=True):
     """How a service negotiates its version."""
 
     service_type: str
@@ -271,8 +265,7 @@ class Style(Protocol):
     def page(self, key: str, page: Page[Any], request: Request) -> dict[str, Any]: ...
 
 
-@dataclass(frozen=True, kw_only=True)
-class Service:
+class Service(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """A service's table of contents: where it answers, and its nouns."""
 
     name: str
@@ -283,9 +276,9 @@ class Service:
     nouns: Sequence[Operations]
     style: Style
     microversions: Microversions | None = None
-    sockets: Mapping[str, Handler] = field(default_factory=dict)  # of WebSockets, by their paths
+    sockets: Mapping[str, Handler] = {}  # of WebSockets, by their paths
     topic: str | None = None  # the revision that every change of this service's rows bumps
-    shared_rules: Mapping[str, str] = field(default_factory=dict)
+    shared_rules: Mapping[str, str] = {}
     takes_last_slash: bool = True  # whether /things/ is /things, or the thing without a name
     request_id_header: str | None = None  # where old clients look for the id of their request
     project_under: str | None = None  # below this path, clients may name their project first

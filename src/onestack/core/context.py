@@ -3,11 +3,11 @@
 import datetime as dt
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol, TypeVar, cast
 from urllib.parse import parse_qsl
 
+import msgspec
 from sqlalchemy import Select
 from sqlalchemy.orm import Session
 
@@ -38,8 +38,7 @@ class Cloud:
         return cast(T, self._parts[kind])
 
 
-@dataclass(frozen=True, slots=True)
-class AccessRule:
+class AccessRule(msgspec.Struct, frozen=True):
     """One request that an application credential may make."""
 
     service: str
@@ -47,8 +46,7 @@ class AccessRule:
     path: str
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(msgspec.Struct, frozen=True):
     """Who asks, and with which rights."""
 
     user_id: str
@@ -69,7 +67,7 @@ class Caller:
     is_restricted: bool = False
     access_rules: tuple[AccessRule, ...] | None = None
     access_token_id: str | None = None
-    credentials: Mapping[str, object] = field(default_factory=dict, compare=False)
+    credentials: Mapping[str, object] = {}
 
     @property
     def scope(self) -> str:

@@ -1,7 +1,6 @@
 """Contracts: the Protocol of a driver says what may be asked of it, and how that travels."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from inspect import Parameter, Signature, iscoroutinefunction, signature
 from typing import Any, get_type_hints
@@ -19,8 +18,7 @@ class ContractBroken(Exception):
     """A method, an argument or a result is not what the contract says."""
 
 
-@dataclass(frozen=True, slots=True)
-class Method:
+class Method(msgspec.Struct, frozen=True):
     """One method of a contract: how its arguments and its result travel."""
 
     name: str
@@ -50,8 +48,7 @@ class Method:
         return msgspec.json.encode(getattr(peer, self.name)(**given))
 
 
-@dataclass(frozen=True, slots=True)
-class Contract:
+class Contract(msgspec.Struct, frozen=True):
     """What may be asked of a peer: the methods of a Protocol."""
 
     name: str

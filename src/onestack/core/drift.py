@@ -5,7 +5,6 @@ later is told.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -34,8 +33,7 @@ class Disagreement(msgspec.Struct, frozen=True, order=True):
 Check = Callable[[Session, Cloud, str, Any], Iterable[Disagreement]]
 
 
-@dataclass(frozen=True)
-class Inspection:
+class Inspection(msgspec.Struct, frozen=True):
     """How a kind of agent is asked for what it has, and who compares that with the rows."""
 
     kind: str
@@ -44,11 +42,10 @@ class Inspection:
     check: Check
 
 
-@dataclass
-class Inspections:
+class Inspections(msgspec.Struct):
     """All that can be compared; each service adds its own."""
 
-    all: list[Inspection] = field(default_factory=list)
+    all: list[Inspection] = []
 
     def add(self, inspection: Inspection) -> None:
         self.all.append(inspection)

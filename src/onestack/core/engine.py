@@ -3,7 +3,6 @@
 import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import msgspec
@@ -45,16 +44,14 @@ class Agents(Protocol):
     ) -> Any: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(msgspec.Struct, frozen=True):
     """A leased flow whose errand is to be done outside of the database."""
 
     row: FlowRecord
     errand: Errand
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     value: Any = None
     error: Exception | None = None
 

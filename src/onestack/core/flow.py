@@ -27,7 +27,6 @@ must be done elsewhere is a value that it returns.
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from functools import cache
 from inspect import get_annotations, signature
 from types import FunctionType, NoneType, new_class
@@ -60,15 +59,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 Step: TypeAlias = Callable[..., Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Sleep:
+class Sleep(msgspec.Struct, frozen=True):
     """Run this step again after a while."""
 
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(msgspec.Struct, frozen=True):
     """Have an agent do something; its answer goes to `then`.
 
     A call that fails is repeated, so the method must be idempotent. When that does not help, or the
@@ -85,8 +82,7 @@ class Ask:
     is_secret: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Compute:
+class Compute(msgspec.Struct, frozen=True):
     """Run one of the flow's static methods outside the transaction; its result goes to `then`."""
 
     function: Callable[..., Any]
@@ -95,14 +91,13 @@ class Compute:
     otherwise: Step | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Child:
+class Child(msgspec.Struct, frozen=True):
     """Run another flow to its end, then go on at `then`; when it fails, at `otherwise` or fail."""
 
     flow: "type[Flow[Any]]"
     subject: Any
     then: Step
-    state: Mapping[str, Any] = field(default_factory=dict)
+    state: Mapping[str, Any] = {}
     otherwise: Step | None = None
     also: Iterable[Any] = ()
 

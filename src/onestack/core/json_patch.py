@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 Json = Any
 Pointer = tuple[str, ...]
@@ -18,8 +19,7 @@ _INDEX = re.compile(r"0|[1-9][0-9]{0,9}")
 _BAD_ESCAPE = re.compile(r"~(?![01])")
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True):
     """How much one patch may do."""
 
     operations: int = 1000
@@ -27,8 +27,10 @@ class Limits:
     characters: int = 1 << 20  # of all that is put into the document, roughly as JSON counts
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+USUAL = Limits()
+
+
+class Change(msgspec.Struct, frozen=True):
     """One operation of a patch."""
 
     op: str
@@ -92,18 +94,18 @@ def resolve(document: Json, steps: Sequence[str]) -> Json:
     return document
 
 
-def read(patch: Json, limits: Limits = Limits()) -> list[Change]:
+def read(patch: Json, limits: Limits = USUAL) -> list[Change]:
     """The operations of a JSON patch (RFC 6902)."""
     return [_read_change(each, OPERATIONS, limits) for each in _items(patch, limits)]
 
 
-def read_image_patch(patch: Json, limits: Limits = Limits()) -> list[Change]:
+def read_image_patch(patch: Json, limits: Limits = USUAL) -> list[Change]:
     """The operations of an `application/openstack-images-v2.1-json-patch`."""
     changes = [_read_change(each, IMAGE_OPERATIONS, limits) for each in _items(patch, limits)]
     return [_named(change) for change in changes]
 
 
-def read_first_image_patch(patch: Json, limits: Limits = Limits()) -> list[Change]:
+def read_first_image_patch(patch: Json, limits: Limits = USUAL) -> list[Change]:
     """The operations of an `application/openstack-images-v2.0-json-patch`."""
     changes = []
     for each in _items(patch, limits):
@@ -119,7 +121,7 @@ def read_first_image_patch(patch: Json, limits: Limits = Limits()) -> list[Chang
     return changes
 
 
-def apply(document: Json, changes: Sequence[Change], limits: Limits = Limits()) -> Json:
+def apply(document: Json, changes: Sequence[Change], limits: Limits = USUAL) -> Json:
     """The document after all changes; the one that is given stays as it is."""
     document = _copy(document)
     room = limits.characters

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import msgspec
 
@@ -61,8 +60,7 @@ class Failure(msgspec.Struct, frozen=True):
     is_refusal: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """What a peer sends back: an encoded result, or an encoded `Failure`."""
 
     payload: bytes

@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from sqlalchemy import ColumnElement, false, true
 from sqlalchemy.sql import SQLColumnExpression
 
@@ -35,8 +35,7 @@ ALL_SCOPES = frozenset({"system", "domain", "project"})
 MAX_CHECKS = 500
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(msgspec.Struct, frozen=True):
     """The policy of one operation, under upstream's name."""
 
     name: str

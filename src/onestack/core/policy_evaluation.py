@@ -1,9 +1,9 @@
 """What a rule of a policy says: a decision about one thing, a condition on rows, a reason."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
+import msgspec
 from sqlalchemy import ColumnElement, and_, or_
 from sqlalchemy.sql import SQLColumnExpression
 
@@ -157,8 +157,7 @@ def _texts(credentials: Credentials, path: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(str(value) for value in _values(credentials, path) if value is not None)
 
 
-@dataclass(frozen=True)
-class Condition:
+class Condition(msgspec.Struct, frozen=True):
     """Turns a check into SQL; negations are pushed down to the columns, where NULL is known."""
 
     checks: Mapping[str, Check]
@@ -235,8 +234,7 @@ def _stored(column: ColumnElement[Any], text: str) -> list[object]:
     raise TypeError(f"a policy cannot compare {column}: its type is {kind.__name__}")
 
 
-@dataclass(frozen=True)
-class Explanation:
+class Explanation(msgspec.Struct, frozen=True):
     """Finds the parts of a rule that keep it from giving the wanted answer."""
 
     checks: Mapping[str, Check]

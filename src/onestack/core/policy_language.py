@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 # Rules written by people nest three or four deep; the limit keeps every later walk over a tree,
 # ours and SQLAlchemy's, far from the interpreter's stack limit.
@@ -22,67 +23,58 @@ class PolicySyntaxError(PolicyError):
         super().__init__(f"{where}{problem} at character {position + 1} of {_shortened(text)}")
 
 
-@dataclass(frozen=True, slots=True)
-class Constant:
+class Constant(msgspec.Struct, frozen=True):
     """`@` and the empty rule allow everyone, `!` nobody."""
 
     allowed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class HasRole:
+class HasRole(msgspec.Struct, frozen=True):
     """`role:NAME`; the name is kept in lower case, as roles compare without case."""
 
     role: str
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(msgspec.Struct, frozen=True):
     """`rule:NAME`."""
 
     rule: str
 
 
-@dataclass(frozen=True, slots=True)
-class CredentialIs:
+class CredentialIs(msgspec.Struct, frozen=True):
     """`attribute:literal`."""
 
     path: tuple[str, ...]
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class CredentialIsTarget:
+class CredentialIsTarget(msgspec.Struct, frozen=True):
     """`attribute:%(target.attribute)s`."""
 
     path: tuple[str, ...]
     attribute: str
 
 
-@dataclass(frozen=True, slots=True)
-class TargetIs:
+class TargetIs(msgspec.Struct, frozen=True):
     """`'literal':%(target.attribute)s`; the text is None for the literal None."""
 
     attribute: str
     text: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Negation:
+class Negation(msgspec.Struct, frozen=True):
     """`not CHECK`."""
 
     part: "Check"
 
 
-@dataclass(frozen=True, slots=True)
-class Every:
+class Every(msgspec.Struct, frozen=True):
     """`CHECK and CHECK ...`."""
 
     parts: tuple["Check", ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Either:
+class Either(msgspec.Struct, frozen=True):
     """`CHECK or CHECK ...`."""
 
     parts: tuple["Check", ...]
@@ -115,8 +107,7 @@ def leaves(check: Check, depth: int = 1) -> Iterator[tuple[Leaf, int]]:
             yield check, depth
 
 
-@dataclass(frozen=True, slots=True)
-class _Token:
+class _Token(msgspec.Struct, frozen=True):
     kind: str  # one of: ( ) and or not check end
     text: str
     position: int

@@ -1,10 +1,10 @@
 """Quota: what there is, counted in the transaction that adds to it; no counter can drift."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+import msgspec
 from sqlalchemy import Select, select, text
 from sqlalchemy.orm import Session
 
@@ -14,15 +14,14 @@ UNLIMITED = -1
 STATEMENTS_KEPT = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True):
     """How to count what there is: a statement for each name, and the values of their parameters.
 
     Statements that are made once, with parameters, are not put together anew for each request.
     """
 
     statements: Mapping[str, Select[tuple[Any]]]
-    values: Mapping[str, Any] = field(default_factory=dict)
+    values: Mapping[str, Any] = {}
 
     def counted(self, session: Session, names: Iterable[str] | None = None) -> dict[str, int]:
         """How much there is of each, or of some, by one statement."""

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+import msgspec
+
 from onestack.core import log, trace
 from onestack.core.shell_host import (
     OUTPUT_BYTES_MAX,
@@ -45,12 +47,14 @@ class Secret:
 Argument = str | Secret
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True):
     """What a program may use; None is as much as it likes."""
 
     address_space_mb: int | None = None
     cpu_s: int | None = None
+
+
+UNLIMITED = Limits()
 
 
 class UnsafeValue(ValueError):
@@ -111,7 +115,7 @@ def value(text: str) -> str:
 
 def run(
     argv: Sequence[Argument], *, input: bytes | None = None,  # noqa: A002 - as subprocess has it
-    timeout_s: float, limits: Limits = Limits(), ok_codes: Sequence[int] = (0,),
+    timeout_s: float, limits: Limits = UNLIMITED, ok_codes: Sequence[int] = (0,),
     environment: Mapping[str, str] = {},
 ) -> Result:  # fmt: skip
     """Run a program to its end; another code than `ok_codes` is an error."""
@@ -136,7 +140,7 @@ def run(
 
 
 def spawn(
-    argv: Sequence[Argument], *, log_path: Path, limits: Limits = Limits(),
+    argv: Sequence[Argument], *, log_path: Path, limits: Limits = UNLIMITED,
     environment: Mapping[str, str] = {},
 ) -> Daemon:  # fmt: skip
     """Start a program that outlives this call, and this process; what it says goes to a file."""

@@ -9,17 +9,17 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
+
+import msgspec
 
 OUTPUT_BYTES_MAX = 16 << 20
 KILL_PATIENCE_S, PAUSE_S = 5.0, 5.0
 SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(msgspec.Struct, frozen=True):
     """How a program ended; a negative code is the signal that killed it."""
 
     stdout: bytes
@@ -31,8 +31,7 @@ class Result:
         return self.stdout.decode(errors="replace")
 
 
-@dataclass(frozen=True, slots=True)
-class Daemon:
+class Daemon(msgspec.Struct, frozen=True):
     """A program that goes on running: known by more than a number, which is used again."""
 
     pid: int

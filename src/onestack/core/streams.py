@@ -4,9 +4,10 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from threading import Condition, Lock
 from typing import Any, Protocol, runtime_checkable
+
+import msgspec
 
 from onestack.core import clock, log
 from onestack.core.conditions import Range
@@ -33,8 +34,7 @@ class File(Protocol):
     def seek(self, offset: int, /) -> int: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Download:
+class Download(msgspec.Struct, frozen=True):
     """An answer that is sent piece by piece: a file, or an iterator of bytes.
 
     `size` is that of the whole content, `part` the piece of it that was asked for: a file is read
@@ -46,7 +46,7 @@ class Download:
     source: File | Iterable[bytes]
     size: int | None = None
     content_type: str = "application/octet-stream"
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = {}
     status: int = 200
     part: Range | None = None
     etag: str | None = None
@@ -256,8 +256,7 @@ class Producer:
         return b"".join(parts)
 
 
-@dataclass(frozen=True, slots=True)
-class Channel:
+class Channel(msgspec.Struct, frozen=True):
     """The connection to the client: its two directions, and the way to cut it."""
 
     receive: Receive

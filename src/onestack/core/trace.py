@@ -5,11 +5,12 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from hashlib import blake2b
 from threading import Lock
 from time import perf_counter, time
 from typing import Protocol
+
+import msgspec
 
 TRACES_MAX = 2000
 SPANS_MAX = 500
@@ -20,8 +21,7 @@ _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f
 _REQUEST_ID = re.compile(r"req-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(msgspec.Struct, frozen=True):
     """Whose doing a trace is part of: the trace, and the span in it, of who asks."""
 
     trace_id: str

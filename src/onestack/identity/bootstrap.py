@@ -3,10 +3,10 @@
 import datetime as dt
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import pairwise
 from uuid import UUID, uuid5
 
+import msgspec
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -34,8 +34,7 @@ OWN_LIFETIME = dt.timedelta(minutes=10)
 OURS = UUID("9b3b6a1e-52a5-4b3c-9f0e-6f1f5d1c7a10")
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
+class Offer(msgspec.Struct, frozen=True):
     """A service of this cloud, as the catalogue names it."""
 
     type: str
@@ -43,8 +42,7 @@ class Offer:
     path: str
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(msgspec.Struct, frozen=True):
     """A user with a password that somebody must be told."""
 
     user: str

@@ -1,9 +1,9 @@
 """EC2 credentials: key pairs of users, and the tokens that requests signed with them are worth."""
 
 import secrets
-from dataclasses import replace
 
 import msgspec
+from msgspec.structs import replace
 from sqlalchemy import select
 
 from onestack.core import clock

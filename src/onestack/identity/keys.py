@@ -7,10 +7,10 @@ import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+import msgspec
 from cryptography.fernet import Fernet, MultiFernet
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -28,15 +28,13 @@ class KeysUnreadable(Exception):
     """A key file is missing, or holds something else than a key."""
 
 
-@dataclass(frozen=True, slots=True)
-class _FernetKeys:
+class _FernetKeys(msgspec.Struct, frozen=True):
     stamp: Stamp
     keys: tuple[bytes, ...]
     fernet: MultiFernet
 
 
-@dataclass(frozen=True, slots=True)
-class _SigningKeys:
+class _SigningKeys(msgspec.Struct, frozen=True):
     stamp: Stamp
     private: ec.EllipticCurvePrivateKey
     public: tuple[ec.EllipticCurvePublicKey, ...]

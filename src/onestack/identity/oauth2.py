@@ -2,8 +2,9 @@
 
 import base64
 import binascii
-from dataclasses import dataclass
 from urllib.parse import parse_qsl
+
+import msgspec
 
 from onestack.core import clock
 from onestack.core.api import PUBLIC, Operations, Reply
@@ -22,8 +23,7 @@ FIELDS_MAX = 20
 METHOD = "application_credential"
 
 
-@dataclass(frozen=True, slots=True)
-class Client:
+class Client(msgspec.Struct, frozen=True):
     """A client's id and secret: those of an application credential."""
 
     id: str

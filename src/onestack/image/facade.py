@@ -1,7 +1,6 @@
 """What the other services do with images: look at them, and make them of disks."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -64,8 +63,7 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(msgspec.Struct, frozen=True):
     """An image that will be made of a disk."""
 
     name: str
@@ -77,7 +75,7 @@ class Draft:
     min_ram: int = 0
     protected: bool = False
     needs_data: bool = True  # else its properties name snapshots of volumes, and it is ready
-    properties: Mapping[str, str] = field(default_factory=dict)
+    properties: Mapping[str, str] = {}
 
 
 def describe(

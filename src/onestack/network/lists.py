@@ -2,7 +2,6 @@
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Generic, TypeVar, cast
 
@@ -42,8 +41,7 @@ class InvalidInput(BadRequest):
     type = "HTTPBadRequest"
 
 
-@dataclass(frozen=True)
-class Noun(Generic[V]):
+class Noun(msgspec.Struct, Generic[V], frozen=True):
     """How a kind of thing is listed.
 
     `views` makes views of rows, or records, of the table: of all at once, so that what belongs to
@@ -53,8 +51,8 @@ class Noun(Generic[V]):
     record: type[Record]
     shape: type[V]
     views: Callable[[Context, Sequence[Any]], list[V]]
-    columns: Mapping[str, str] = field(default_factory=dict)  # of attributes that are called else
-    filters: Mapping[str, Filter] = field(default_factory=dict)  # by what is no column
+    columns: Mapping[str, str] = {}  # of attributes that are called else
+    filters: Mapping[str, Filter] = {}  # by what is no column
 
     @property
     def table(self) -> Table:

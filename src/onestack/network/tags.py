@@ -1,7 +1,6 @@
 """Tags: words by which projects sort what they have, on every kind of thing."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import unquote
 
@@ -37,8 +36,7 @@ class TooManyTags(BadRequest):
     message = "A thing may have {most} tags at most."
 
 
-@dataclass(frozen=True)
-class Tagged:
+class Tagged(msgspec.Struct, frozen=True):
     """A kind of thing that has tags."""
 
     record: type[Any]

@@ -2,11 +2,12 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain, islice
 from operator import length_hint
 from typing import NamedTuple
+
+import msgspec
 
 from onestack.placement.forest import Forest, Members, Provider
 
@@ -14,8 +15,7 @@ NOTHING: frozenset[str] = frozenset()
 STEPS_MAX = 50_000  # of one search; wide trees have more combinations than anyone can wait for
 
 
-@dataclass(frozen=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True, dict=True):
     """What is asked of traits or aggregates: one out of each set, and none of the forbidden."""
 
     any_of: tuple[frozenset[str], ...] = ()
@@ -42,18 +42,16 @@ class Wanted:
 ANYTHING = Wanted()
 
 
-@dataclass(frozen=True)
-class Group:
+class Group(msgspec.Struct, frozen=True):
     """A part of a request. With a suffix, one provider serves all of it."""
 
-    resources: Mapping[str, int] = field(default_factory=dict)
+    resources: Mapping[str, int] = {}
     traits: Wanted = ANYTHING
     aggregates: Wanted = ANYTHING
     in_tree: str | None = None
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """What is to be found."""
 
     groups: Mapping[str, Group]

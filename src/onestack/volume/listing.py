@@ -1,7 +1,6 @@
 """Lists as block storage has them: filters, sort keys, markers and offsets, links and counts."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 import msgspec
@@ -46,8 +45,7 @@ class BadFilter(BadRequest):
     message = "Filter {name} has an invalid value: {value}"
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(msgspec.Struct, frozen=True):
     """The rows of one page, and what the answer says besides."""
 
     rows: list[Any]

@@ -4,8 +4,9 @@ Pure: what is known of backends comes in, a choice or the reasons against each c
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from onestack.core.errors import ApiError
 
@@ -13,8 +14,7 @@ from onestack.core.errors import ApiError
 SCOPES = frozenset({"capabilities", ""})
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(msgspec.Struct, frozen=True):
     """A pool of a backend."""
 
     host: str
@@ -25,7 +25,7 @@ class Place:
     availability_zone: str = "nova"
     is_thin: bool = True
     backend_name: str = ""
-    capabilities: Mapping[str, Any] = field(default_factory=dict)
+    capabilities: Mapping[str, Any] = {}
 
     @property
     def room_gb(self) -> float:
@@ -33,21 +33,19 @@ class Place:
         return self.total_gb - self.allocated_gb
 
 
-@dataclass(frozen=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True):
     """What a volume needs."""
 
     size_gb: int
     availability_zone: str | None = None
-    extra_specs: Mapping[str, str] = field(default_factory=dict)
+    extra_specs: Mapping[str, str] = {}
     host: str | None = None  # where its source is
     excluded: frozenset[str] = frozenset()
     same_hosts: frozenset[str] = frozenset()
     different_hosts: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True)
-class Refusal:
+class Refusal(msgspec.Struct, frozen=True):
     """Why a place was not good enough."""
 
     host: str

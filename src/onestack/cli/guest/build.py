@@ -5,8 +5,9 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from onestack.cli.guest import archive
 from onestack.cli.guest.tree import FILES, USER, disk_tree, initrd_tree
@@ -27,8 +28,7 @@ FILE_SYSTEM = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class GuestImage:
+class GuestImage(msgspec.Struct, frozen=True):
     """Where the guest's parts are; the disk also boots alone."""
 
     folder: Path

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
+import msgspec
+from msgspec.structs import replace
 from sqlalchemy.orm import Session
 
 from onestack import volume
@@ -58,8 +59,7 @@ class TooManyDisks(BadRequest):
     message = "The maximum number of disk devices (26) is exceeded"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Disk:
+class Disk(msgspec.Struct, frozen=True, kw_only=True):
     """A disk that a new server will have."""
 
     source_type: str

@@ -1,7 +1,8 @@
 """What a request for servers asks for, checked against all that it names, and against quotas."""
 
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from onestack.compute import keypairs, quotas, rules, server_groups
 from onestack.compute.flavors import record as flavors
@@ -46,8 +47,7 @@ class TooManyFiles(Forbidden):
     message = "Personality file limit exceeded. {reason}"
 
 
-@dataclass(kw_only=True)
-class Order:
+class Order(msgspec.Struct, kw_only=True):
     """A request for servers, checked."""
 
     wanted: NewServer
@@ -63,7 +63,7 @@ class Order:
     password: str
     count_min: int = 1
     count: int = 1
-    reservation_id: str = field(default_factory=lambda: f"r-{drawn(8)}")
+    reservation_id: str = msgspec.field(default_factory=lambda: f"r-{drawn(8)}")
 
 
 def read(ctx: Context, body: NewServerBody) -> Order:

@@ -1,7 +1,8 @@
 """Rebuild a server: a new root disk, while its host, its ports and its volumes stay."""
 
-from dataclasses import replace
 from typing import Annotated
+
+from msgspec.structs import replace
 
 from onestack.compute import keypairs, placing
 from onestack.compute.hypervisor import Guest, Hypervisor

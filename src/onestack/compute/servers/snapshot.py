@@ -1,10 +1,10 @@
 """Make an image of a server: of its root disk, or of snapshots of its volumes."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Annotated, Any
 
 import msgspec
+from msgspec.structs import replace
 from sqlalchemy.orm import Session
 
 from onestack import image, volume

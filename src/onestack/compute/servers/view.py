@@ -1,8 +1,6 @@
 """Servers as clients see them."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from dataclasses import field as attribute
 from typing import Annotated, Any, cast
 
 import msgspec
@@ -167,15 +165,14 @@ OF_CHANGED = frozenset((
 OF_ADDRESS = frozenset(("version", "addr"))
 
 
-@dataclass(slots=True)
-class Surroundings:
+class Surroundings(msgspec.Struct):
     """What is shown of servers but is not in their own rows, for all servers of an answer."""
 
     sees_attributes: bool = False
     sees_specs: bool = False
-    tags: Mapping[str, list[str]] = attribute(default_factory=dict)
-    nics: Nics = attribute(default_factory=dict)
-    volumes: Mapping[str, list[AttachedVolume]] = attribute(default_factory=dict)
+    tags: Mapping[str, list[str]] = {}
+    nics: Nics = {}
+    volumes: Mapping[str, list[AttachedVolume]] = {}
     groups: Mapping[str, str] | None = None
     host_statuses: Mapping[str, str] | None = None
 

@@ -1,7 +1,6 @@
 """Where somebody wants a server: a zone, and, for administrators, a host of it."""
 
-from dataclasses import dataclass
-
+import msgspec
 from sqlalchemy import select
 
 from onestack.compute import rules
@@ -19,8 +18,7 @@ class InvalidZone(BadRequest):
     message = "The requested availability zone is not available"
 
 
-@dataclass(frozen=True, slots=True)
-class Whereabouts:
+class Whereabouts(msgspec.Struct, frozen=True):
     """A wish: `forced` skips what the scheduler thinks of the host."""
 
     zone: str | None = None

@@ -1,8 +1,8 @@
 """Actors: the users and groups that roles are given to, wherever they are kept."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+import msgspec
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -13,8 +13,7 @@ from onestack.identity.users.record import UserNotFound, UserRecord
 CHUNK = 5000  # databases limit how many values one statement may carry
 
 
-@dataclass(frozen=True, slots=True)
-class Actor:
+class Actor(msgspec.Struct, frozen=True):
     """A user or group, as far as assignments need to know it."""
 
     kind: str

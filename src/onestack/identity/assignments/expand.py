@@ -1,13 +1,14 @@
 """Expansion: what assignments come to for each user, on each project, with what roles imply."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from onestack.identity.assignments.record import AssignmentRecord
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(msgspec.Struct, frozen=True):
     """One role of one actor on one target, and the assignment that it comes from."""
 
     actor_kind: str
@@ -29,8 +30,7 @@ class Held:
         return self.source.actor_id if is_member else None
 
 
-@dataclass(frozen=True, slots=True)
-class Cloud:
+class Cloud(msgspec.Struct, frozen=True):
     """What expansion needs to know of the cloud around the assignments."""
 
     members: Callable[[str], Iterable[str]]  # the users of a group

@@ -1,8 +1,8 @@
 """Grants: roles given to users and groups on projects and domains, and taken back."""
 
-from dataclasses import dataclass
 from itertools import product
 
+import msgspec
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
@@ -65,8 +65,7 @@ class DomainRoleMismatch(Forbidden):
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(msgspec.Struct, frozen=True):
     """Who is given roles on what."""
 
     actor_kind: str

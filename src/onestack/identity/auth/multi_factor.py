@@ -1,8 +1,9 @@
 """Multi-factor rules: by which methods together a user must prove itself."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from onestack.core.context import Context
 from onestack.core.errors import Unauthorized

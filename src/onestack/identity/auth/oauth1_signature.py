@@ -5,8 +5,9 @@ import datetime as dt
 import hmac
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
+
+import msgspec
 
 from onestack.identity.auth.signatures import SignatureRejected
 
@@ -27,8 +28,7 @@ REQUIRED = ("oauth_consumer_key", "oauth_signature_method", "oauth_signature")
 Pairs = list[tuple[str, str]]
 
 
-@dataclass(frozen=True, slots=True)
-class OAuthRequest:
+class OAuthRequest(msgspec.Struct, frozen=True):
     """A signed request: where it went, and the parameters of its Authorization header.
 
     `form_body` is the body when its type is `application/x-www-form-urlencoded`, else empty.

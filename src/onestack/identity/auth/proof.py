@@ -2,9 +2,9 @@
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -14,15 +14,14 @@ from onestack.identity.projects.record import ProjectRecord
 from onestack.identity.users.record import UserRecord
 
 
-@dataclass(frozen=True, slots=True)
-class Proof:
+class Proof(msgspec.Struct, frozen=True):
     """Who was proven, and what that binds the token to."""
 
     user_id: str
     methods: tuple[str, ...]
     expires_at: dt.datetime | None = None
     audit_chain: tuple[str, ...] = ()
-    claims: Mapping[str, Any] = field(default_factory=dict)  # claims that the token must carry
+    claims: Mapping[str, Any] = {}  # claims that the token must carry
     may_rescope: bool = True  # False: the claims hold the only scope that there is
 
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
 
+import msgspec
 from sqlalchemy import select
 
 from onestack.core import clock, log
@@ -30,15 +30,14 @@ class DirectoryDown(Unavailable):
     message = "The directory that holds the users of domain {domain_id} does not answer."
 
 
-@dataclass
-class Way:
+class Way(msgspec.Struct):
     """An open way to a directory, with what it was opened with."""
 
     options: Mapping[str, Any]
     directory: Directory
     rests_until: float = 0.0
     list_rests_until: float = 0.0
-    turn: Lock = field(default_factory=Lock)  # one reads all of it at a time
+    turn: Lock = msgspec.field(default_factory=Lock)  # one reads all of it at a time
 
 
 class Directories:

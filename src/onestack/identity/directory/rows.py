@@ -1,9 +1,9 @@
 """The rows that stand for a directory's users and groups: made, changed and removed with them."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import msgspec
 from sqlalchemy import delete, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -27,8 +27,7 @@ Row = UserRecord | GroupRecord
 Kept = TypeVar("Kept")
 
 
-@dataclass(frozen=True)
-class Kind:
+class Kind(msgspec.Struct, frozen=True):
     """What users and groups differ in."""
 
     name: str

@@ -1,8 +1,8 @@
 """Signing in somebody whom a directory knows: only this one user is asked for."""
 
-from dataclasses import dataclass
 from functools import partial
 
+import msgspec
 from sqlalchemy import select
 
 from onestack.core.context import Context
@@ -17,8 +17,7 @@ from onestack.identity.projects.record import ProjectRecord
 from onestack.identity.users.record import UserRecord
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(msgspec.Struct, frozen=True):
     """Somebody in a domain's directory, by key when it has been seen before, else by name."""
 
     domain_id: str

@@ -1,7 +1,6 @@
 """Shadow users: those whom an identity provider let in, as rows of our own."""
 
 import hashlib
-from dataclasses import dataclass
 
 import msgspec
 from sqlalchemy import select
@@ -23,8 +22,7 @@ class PersonRefused(Unauthorized):
     message = "The identity provider's user cannot be one of this cloud: {reason}."
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(msgspec.Struct, frozen=True):
     """A user as one protocol of one identity provider knows it."""
 
     idp_id: str

@@ -1,13 +1,13 @@
 """Limit models: how the limits of a domain and of its projects bind each other."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 UNLIMITED = -1
 
 
-@dataclass(frozen=True, slots=True)
-class Model:
+class Model(msgspec.Struct, frozen=True):
     """A limit model, as clients read it."""
 
     name: str

@@ -4,7 +4,6 @@ import datetime as dt
 import re
 import uuid
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import msgspec
@@ -54,8 +53,7 @@ class TokenTooLarge(Exception):
     """The claims would make a token that no request could carry."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claims:
+class Claims(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that a token says; who it is for, and what may still be looked up about it.
 
     `issued_at` keeps its microseconds, because revocation compares it; `expires_at` is cut to
@@ -84,7 +82,7 @@ class Claims:
             raise ValueError("a token has one scope at most")
         if len(self.audit_ids) not in (1, 2):
             raise ValueError("a token has its own audit id and at most one parent's")
-        object.__setattr__(self, "expires_at", self.expires_at.replace(microsecond=0))
+        msgspec.structs.force_setattr(self, "expires_at", self.expires_at.replace(microsecond=0))
 
 
 class Codec(Protocol):

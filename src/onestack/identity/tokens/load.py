@@ -1,9 +1,9 @@
 """From a token's claims to what they mean now: rights are read anew, never remembered."""
 
 import datetime as dt
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -31,8 +31,7 @@ DELEGATES: tuple[tuple[str, Delegate], ...] = (
 )
 
 
-@dataclass(slots=True)
-class Standing:
+class Standing(msgspec.Struct):
     """A token's claims together with the rows that they name."""
 
     claims: Claims

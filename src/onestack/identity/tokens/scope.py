@@ -1,8 +1,8 @@
 """Scopes: what a token is for."""
 
-from dataclasses import replace
 from typing import Any
 
+from msgspec.structs import replace
 from sqlalchemy import select
 
 from onestack.core.context import Context

@@ -1,7 +1,6 @@
 """Validation: a token's meaning is kept in memory until anything of identity changes."""
 
 from collections import OrderedDict
-from dataclasses import dataclass
 from threading import Lock
 
 import msgspec
@@ -22,8 +21,7 @@ class TokenNotFound(NotFound):
     message = "Could not find token."
 
 
-@dataclass(frozen=True, slots=True)
-class Validated:
+class Validated(msgspec.Struct, frozen=True):
     """A token that counts, and what it meant at one revision of identity."""
 
     claims: Claims

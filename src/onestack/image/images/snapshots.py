@@ -1,7 +1,6 @@
 """Images as they are read: what was read once is good until any image changes."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, cast
 
 import msgspec
@@ -22,8 +21,7 @@ from onestack.image.images.view import ImageView, flat, view
 HELD_MAX = 20_000
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(msgspec.Struct, frozen=True):
     """An image at one moment; `content` is what clients see of it, encoded."""
 
     record: ImageRecord

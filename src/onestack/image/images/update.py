@@ -1,6 +1,5 @@
 """Change what is known of an image, by a patch in one of Glance's dialects of JSON Patch."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -64,8 +63,7 @@ class OwnerFixed(Forbidden):
     message = "Owner can't be updated by non admin."
 
 
-@dataclass
-class Draft:
+class Draft(msgspec.Struct):
     """An image while a patch is applied to it."""
 
     record: ImageRecord

@@ -1,9 +1,9 @@
 """Upload an image's data: inspected, counted and hashed while it passes by, and kept only whole."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import cast
 
+import msgspec
 from sqlalchemy import Table, update
 from sqlalchemy.orm import Session
 
@@ -48,8 +48,7 @@ class DeletedMeanwhile(Gone):
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Ticket:
+class Ticket(msgspec.Struct, frozen=True):
     """The right to upload to an image, and the name that its data will have."""
 
     image_id: str

@@ -4,7 +4,8 @@ It needs constant memory and time, opens nothing, and raises nothing but `Refuse
 """
 
 import struct
-from dataclasses import dataclass
+
+import msgspec
 
 from onestack.image.inspection import qcow2, vdi, vhd, vmdk
 from onestack.image.inspection.refusal import Refused
@@ -42,8 +43,7 @@ EXPECTED = {
 PACKED = frozenset({"ova", "docker", "compressed"})  # containers that hide what they hold
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True):
     """What the data is."""
 
     format: str

@@ -1,9 +1,9 @@
 """Making ports: any number on one network, in a few statements."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
@@ -33,15 +33,14 @@ class MacInUse(Conflict):
     )
 
 
-@dataclass(slots=True)
-class NewPort:
+class NewPort(msgspec.Struct):
     """A port to make; `attributes` are those of its row that are not as they always are."""
 
     project_id: str
     mac: str = ""
     fixed: Sequence[tuple[str | None, str | None]] | None = None  # (subnet, address)
     groups: Sequence[str] | None = None  # None: the project's default group
-    attributes: dict[str, Any] = field(default_factory=dict)
+    attributes: dict[str, Any] = {}
 
     @property
     def owner(self) -> str:

@@ -2,9 +2,9 @@
 
 import ipaddress
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import cast
 
+import msgspec
 from sqlalchemy import Table, bindparam, insert, select
 from sqlalchemy.orm import Session
 
@@ -67,15 +67,14 @@ class TooManyAddresses(BadRequest):
     message = "Invalid input for operation: Exceeded maximum amount of fixed ips per port."
 
 
-@dataclass(slots=True)
-class Wish:
+class Wish(msgspec.Struct):
     """A port that is to have addresses, and what was said of them."""
 
     port_id: str
     mac: str
     owner: str = ""
     fixed: Sequence[tuple[str | None, str | None]] | None = None  # (subnet, address)
-    given: list[tuple[str, str]] = field(default_factory=list)  # what it gets: (subnet, address)
+    given: list[tuple[str, str]] = []  # what it gets: (subnet, address)
 
 
 class Allocator:

@@ -1,9 +1,9 @@
 """Writing allocations: all of a request or nothing, and never more than there is."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, cast
 
+import msgspec
 from sqlalchemy import (
     BindParameter,
     Connection,
@@ -101,8 +101,7 @@ _ADVANCE = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Claim:
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
     """All that a consumer shall hold from now on; nothing is a claim too."""
 
     consumer_id: str

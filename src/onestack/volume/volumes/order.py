@@ -1,9 +1,10 @@
 """What a volume is ordered with, checked, within quota, and entered: the part of a creation that
 its request does. Each task shows in the request's trace."""
 
-from dataclasses import dataclass, field, replace
 from typing import Any
 
+import msgspec
+from msgspec.structs import replace
 from sqlalchemy.orm import Session
 
 from onestack import image
@@ -19,8 +20,7 @@ READABLE = ("available", "in-use")
 IMAGE_FACTS = ("checksum", "container_format", "disk_format", "min_disk", "min_ram", "size")
 
 
-@dataclass(frozen=True, kw_only=True)
-class VolumeWanted:
+class VolumeWanted(msgspec.Struct, frozen=True, kw_only=True):
     """A volume that somebody wants, made of nothing or of one source."""
 
     project_id: str
@@ -33,7 +33,7 @@ class VolumeWanted:
     image_id: str | None = None
     snapshot_id: str | None = None
     source_volid: str | None = None
-    metadata: dict[str, str] = field(default_factory=dict)
+    metadata: dict[str, str] = {}
     is_admin: bool = False
 
     def enter(self, session: Session) -> VolumeRecord:
@@ -55,8 +55,7 @@ class InvalidInput(BadRequest):
     message = "Invalid input received: {reason}"
 
 
-@dataclass
-class Source:
+class Source(msgspec.Struct):
     """What is known of where a volume's first bytes come from."""
 
     size: int | None = None

@@ -6,7 +6,6 @@ import re
 import struct
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -30,8 +29,7 @@ class File(msgspec.Struct, omit_defaults=True):
     image: str = ""  # in the cache of images
 
 
-@dataclass(frozen=True)
-class Piece:
+class Piece(msgspec.Struct, frozen=True):
     """A file to send, and from where; without a path it is all holes."""
 
     file: File

@@ -10,9 +10,9 @@ import ssl
 import tempfile
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -32,8 +32,7 @@ class Refused(Exception):
     """The other side is not who it should be, or does not want us."""
 
 
-@dataclass(frozen=True)
-class Address:
+class Address(msgspec.Struct, frozen=True):
     """Where an offer answers, the secret that opens it, and how its certificate is known."""
 
     host: str
@@ -51,8 +50,7 @@ class Address:
         return f"{self.host}:{self.port}/{self.token}/{self.fingerprint}"
 
 
-@dataclass(frozen=True)
-class Door:
+class Door(msgspec.Struct, frozen=True):
     """An offer that waits for whom it was made for."""
 
     server: asyncio.Server

@@ -3,8 +3,9 @@
 import re
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from xml.etree.ElementTree import Element, SubElement, register_namespace, tostring
+
+import msgspec
 
 from onestack.compute.drivers.libvirt.layout import inside, inside_socket
 from onestack.compute.hypervisor import Disk, GuestSpec, Nic
@@ -32,8 +33,7 @@ class NotDescribable(ValueError):
     """Something about a guest is not what it can be."""
 
 
-@dataclass(frozen=True)
-class LocalFile:
+class LocalFile(msgspec.Struct, frozen=True):
     """A disk's file in its guest's folder."""
 
     name: str
@@ -42,8 +42,7 @@ class LocalFile:
     base_format: str | None = None
 
 
-@dataclass(frozen=True)
-class Machine:
+class Machine(msgspec.Struct, frozen=True):
     """What is the same for all guests of a host."""
 
     mark: str

@@ -4,10 +4,11 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
+
+import msgspec
 
 from onestack.compute.drivers.libvirt import (
     acceleration,
@@ -45,8 +46,7 @@ class NoSuchGuest(Exception):
     """The guest is not on this host."""
 
 
-@dataclass(frozen=True)
-class LibvirtOptions:
+class LibvirtOptions(msgspec.Struct, frozen=True):
     """What an agent is told of its host."""
 
     host: str

@@ -2,7 +2,8 @@
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 SECTOR = 2048
 SYSTEM_SECTORS = 16
@@ -13,13 +14,12 @@ FOLDER_MODE, FILE_MODE = 0o040555, 0o100444
 SP = b"SP\x07\x01\xbe\xef\x00"
 
 
-@dataclass
-class _Node:
+class _Node(msgspec.Struct):
     """A folder or a file, and where it comes to lie."""
 
     name: str
     content: bytes | None = None  # None: a folder
-    children: dict[str, "_Node"] = field(default_factory=dict)
+    children: dict[str, "_Node"] = {}
     parent: "_Node | None" = None
     number: int = 1  # among folders
     sector: int = 0

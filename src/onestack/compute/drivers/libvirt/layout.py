@@ -6,8 +6,9 @@ is what lets a guest move.
 """
 
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 # How long the path of a Unix socket may be, and the longest of ours below the folder.
 SOCKET_PATH_MAX = 107
@@ -26,8 +27,7 @@ class FolderTooDeep(ValueError):
     """The names of sockets in the folder would be longer than an address may be."""
 
 
-@dataclass(frozen=True)
-class Layout:
+class Layout(msgspec.Struct, frozen=True):
     """The folder of one agent."""
 
     folder: Path

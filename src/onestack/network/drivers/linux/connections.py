@@ -2,7 +2,8 @@
 that what still belongs to them is judged like anything new."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 from onestack.core import log, shell
 from onestack.network.drivers.linux import protocols
@@ -15,8 +16,7 @@ ICMP = {"type": "--icmp-type", "code": "--icmp-code", "id": "--icmp-id"}
 ICMPV6 = {"type": "--icmpv6-type", "code": "--icmpv6-code", "id": "--icmpv6-id"}
 
 
-@dataclass(frozen=True)
-class Tracked:
+class Tracked(msgspec.Struct, frozen=True):
     """A connection that is there, and the words by which it is found again."""
 
     connection: Connection

@@ -1,8 +1,9 @@
 """What passes between the ports of this host: the tables of nftables, and connections cut short."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import TypeVar
+
+import msgspec
 
 from onestack.core import log
 from onestack.core.shell import CommandFailed
@@ -17,8 +18,7 @@ T = TypeVar("T")
 FAMILIES: tuple[nft.Family, ...] = ("bridge", "inet")
 
 
-@dataclass
-class Bridge:
+class Bridge(msgspec.Struct):
     """A bridge as the rules see it; one that is ours alone leads to nobody else's address."""
 
     name: str
@@ -26,15 +26,14 @@ class Bridge:
     is_own: bool
 
 
-@dataclass
-class Plan:
+class Plan(msgspec.Struct):
     """What is to be changed together: None is gone. `troubles` tells what came of it otherwise."""
 
-    bridges: dict[str, Bridge | None] = field(default_factory=dict)
-    groups: dict[str, GroupWiring | None] = field(default_factory=dict)
-    ports: dict[str, PortWiring | None] = field(default_factory=dict)
-    troubles: dict[str, str] = field(default_factory=dict)
-    unguarded: set[str] = field(default_factory=set)  # ports that not even a closed door guards
+    bridges: dict[str, Bridge | None] = {}
+    groups: dict[str, GroupWiring | None] = {}
+    ports: dict[str, PortWiring | None] = {}
+    troubles: dict[str, str] = {}
+    unguarded: set[str] = set()  # ports that not even a closed door guards
 
 
 class Firewall:

@@ -2,9 +2,10 @@
 
 import ipaddress
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal
+
+import msgspec
 
 from onestack.network.drivers.linux import nft, protocols
 from onestack.network.drivers.linux.nft import Family, Members, Piece, Rule, header, match, meta
@@ -62,8 +63,7 @@ def collapsed(networks: Iterable[Network], version: int) -> list[Network]:
     return list(ipaddress.collapse_addresses(chosen))
 
 
-@dataclass(frozen=True)
-class Connection:
+class Connection(msgspec.Struct, frozen=True):
     """What is known of a connection: who began it, with whom, and about what."""
 
     source: str
@@ -74,12 +74,11 @@ class Connection:
     code: int = 0
 
 
-@dataclass
-class Judge:
+class Judge(msgspec.Struct):
     """Says whether groups would let a connection begin today."""
 
     groups: dict[str, GroupWiring]
-    _members: dict[str, list[Network]] = field(default_factory=dict)
+    _members: dict[str, list[Network]] = {}
 
     def allows(self, direction: Direction, group_ids: Iterable[str], one: Connection) -> bool:
         known = (self.groups[each] for each in group_ids if each in self.groups)

@@ -1,13 +1,13 @@
 """The names of what a switch makes: short enough for the kernel, and its own by their mark."""
 
 import hashlib
-from dataclasses import dataclass
+
+import msgspec
 
 LENGTH_MAX = 15
 
 
-@dataclass(frozen=True)
-class Names:
+class Names(msgspec.Struct, frozen=True):
     """Names with one switch's mark."""
 
     mark: str

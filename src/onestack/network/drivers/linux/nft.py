@@ -1,7 +1,6 @@
 """nftables as JSON: expressions, and tables that are changed piece by piece in one transaction."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import msgspec
@@ -19,20 +18,18 @@ RETURN: Statement = {"return": None}
 TIMEOUT_S = 60.0
 
 
-@dataclass(frozen=True)
-class Piece:
+class Piece(msgspec.Struct, frozen=True):
     """What one port, group or network adds to the tables; the keys say the family first."""
 
-    chains: Mapping[tuple[Family, str], Sequence[Rule]] = field(default_factory=dict)
-    sets: Mapping[tuple[Family, str], "Members"] = field(default_factory=dict)
+    chains: Mapping[tuple[Family, str], Sequence[Rule]] = {}
+    sets: Mapping[tuple[Family, str], "Members"] = {}
     # The elements of maps: by the map, from a key to a verdict.
-    entries: Mapping[tuple[Family, str], Mapping[Any, Statement]] = field(default_factory=dict)
-    names: Mapping[tuple[Family, str], frozenset[str]] = field(default_factory=dict)
+    entries: Mapping[tuple[Family, str], Mapping[Any, Statement]] = {}
+    names: Mapping[tuple[Family, str], frozenset[str]] = {}
     groups: frozenset[str] = frozenset()  # the groups whose chains and sets it refers to
 
 
-@dataclass(frozen=True)
-class Members:
+class Members(msgspec.Struct, frozen=True):
     """A set of addresses; the intervals do not overlap."""
 
     type: Literal["ipv4_addr", "ipv6_addr"]

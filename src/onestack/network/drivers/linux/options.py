@@ -3,6 +3,8 @@
 import re
 from dataclasses import dataclass, field
 
+import msgspec
+
 MARK = re.compile(r"[a-z0-9]{4}")
 
 
@@ -14,8 +16,7 @@ class MetadataOptions:
     secret: str = field(repr=False)
 
 
-@dataclass(frozen=True)
-class LinuxOptions:
+class LinuxOptions(msgspec.Struct, frozen=True):
     """How a switch presents itself, and what of the host it may use."""
 
     host: str
@@ -26,7 +27,7 @@ class LinuxOptions:
     tunnel_port: int = 4789
     # Bridges of the host by the name of the physical network that they lead to; one that does not
     # exist is made, and then leads nowhere but to this host.
-    physical_networks: dict[str, str] = field(default_factory=dict)
+    physical_networks: dict[str, str] = {}
     # Physical networks whose gateway this host is: it has the gateway's address on them, so that
     # it reaches floating addresses without a router of the outside world.
     gateway_of: frozenset[str] = frozenset()
