@@ -103,11 +103,12 @@ class Protocol(HttpToolsProtocol):
 class Server(uvicorn.Server):
     """The server; what it is given to do at the beginning is done once it listens."""
 
-    begin: Callable[[], None]
+    begin: Callable[[], None] | None = None
 
     async def startup(self, sockets: list[socket] | None = None) -> None:
         await super().startup(sockets)
-        self.begin()
+        if self.begin is not None:
+            self.begin()
 
 
 def server(app: Any, listen: str, port: int) -> Server:
