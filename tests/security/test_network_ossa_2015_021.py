@@ -54,6 +54,21 @@ def test_a_rule_that_is_gone_takes_its_connections_along(two: Two) -> None:
         assert two.client.connects("10.0.0.6", 22, True)
 
 
+def test_no_end_of_a_connection_that_was_cut_brings_it_back(two: Two) -> None:
+    """What a server may send begins nothing; with the rule, the old connection is back."""
+    with two.server.listening(22) as sshd:
+        line = two.client.line("10.0.0.6", 22)
+        assert line.is_alive()
+        two.rules(EGRESS, WEB)
+        sshd.say(b"more")
+        assert not line.hears(b"more", 1.0)
+        two.rules(EGRESS, WEB, rule(protocol="tcp", port_min=443))
+        assert line.is_dead()
+        two.rules(EGRESS, WEB, SSH)
+        assert line.hears(b"more")
+        assert line.hears(b"x")
+
+
 def test_pings_stop_with_their_rule(two: Two) -> None:
     two.rules(EGRESS, rule(protocol="icmp", port_min=8))
     with two.client.flood("10.0.0.6") as flood:

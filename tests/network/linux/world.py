@@ -180,6 +180,11 @@ class Server:
         self._thread = threading.Thread(target=self._accept)
         self._thread.start()
 
+    def say(self, text: bytes) -> None:
+        """Send to everybody who came."""
+        for each in self._accepted:
+            each.sendall(text)
+
     def close(self) -> None:
         self._listening.shutdown(socket.SHUT_RDWR)
         self._thread.join()
@@ -214,6 +219,14 @@ class Line:
 
     def is_dead(self) -> bool:
         return not self.is_alive(0.5)
+
+    def hears(self, text: bytes, within_s: float = 15.0) -> bool:
+        """Whether this is what comes next."""
+        try:
+            self._connection.settimeout(within_s)
+            return self._connection.recv(len(text), socket.MSG_WAITALL) == text
+        except OSError:
+            return False
 
     def close(self) -> None:
         self._connection.close()

@@ -4,10 +4,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 import msgspec
+from pyroute2.netlink.exceptions import NetlinkError
 
 from onestack.core import log
 from onestack.core.shell import CommandFailed
 from onestack.network.drivers.linux import connections, groups, guard, nft
+from onestack.network.drivers.linux.connections import Fate
 from onestack.network.drivers.linux.names import Names
 from onestack.network.drivers.linux.nft import Piece
 from onestack.network.drivers.linux.store import Numbers
@@ -44,6 +46,7 @@ class Firewall:
         self._table = nft.Table(names.table, FAMILIES, guard.skeleton(names.table, names.legs))
         self._groups: dict[str, GroupWiring] = {}
         self._ports: dict[str, PortWiring] = {}
+        self._stopped: dict[str, set[str]] = {}  # by network, whose connections bear the mark
         self._is_loaded = False
 
     def change(self, plan: Plan) -> None:
@@ -162,6 +165,7 @@ class Firewall:
                 except CommandFailed as error:  # then nobody else is given its number
                     plan.troubles[name] = str(error)
                     continue
+                self._stopped.pop(name, None)
                 self._numbers.free(f"network {name}")
         for name, port in plan.ports.items():
             if port is None:
@@ -173,20 +177,25 @@ class Firewall:
     ) -> None:
         """What was let through and would not be today must stop, established or not."""
         narrowed = {name for name in plan.groups if self._is_narrower(name, judge)}
-        touched: dict[str, list[str]] = {}
+        touched: dict[str, set[str]] = {}
         for name, port in {**ports, **self._ports}.items():
             old, new = ports.get(name), self._ports.get(name)
             is_narrower = old is not None and (
                 new is None or _narrows(old, new) or not narrowed.isdisjoint(self._reach(new))
             )
             if old is not None and is_narrower:
-                touched.setdefault(port.network_id, []).append(name)
+                touched.setdefault(port.network_id, set()).add(name)
+        for network_id, stopped in self._stopped.items():
+            touched.setdefault(network_id, set()).update(stopped)
         today = groups.Judge(self._groups)
         for network_id, names in touched.items():
-            stale = self._stale(names, ports, today)
+            fates = self._fates(names, ports, today)
             try:
-                connections.forget(self.zone(network_id), stale)
-            except CommandFailed as error:
+                if connections.judge(self.zone(network_id), fates):
+                    self._stopped[network_id] = names
+                else:
+                    self._stopped.pop(network_id, None)
+            except (CommandFailed, NetlinkError) as error:
                 for name in names:
                     plan.troubles[name] = f"old connections may go on: {error}"
 
@@ -204,9 +213,9 @@ class Firewall:
             return True
         return not set(old.rules) <= set(new.rules) or not set(old.members) <= set(new.members)
 
-    def _stale(
+    def _fates(
         self, names: Iterable[str], before: Mapping[str, PortWiring], today: groups.Judge
-    ) -> Callable[[groups.Connection], bool]:
+    ) -> Callable[[groups.Connection], Fate]:
         owners: dict[str, PortWiring | None] = {}
         for name in names:
             for port in (before.get(name), self._ports.get(name)):
@@ -214,18 +223,18 @@ class Firewall:
                     new = self._ports.get(name)
                     owners[address] = new if new and address in new.addresses else None
 
-        def is_stale(one: groups.Connection) -> bool:
+        def fate(one: groups.Connection) -> Fate:
             for direction, address in (("egress", one.source), ("ingress", one.target)):
                 if address not in owners:
                     continue
                 port = owners[address]
                 if port is None or not port.is_up:
-                    return True
+                    return "over"
                 if port.is_secured and not today.allows(direction, port.groups, one):  # type: ignore[arg-type]
-                    return True
-            return False
+                    return "refused"
+            return "open"
 
-        return is_stale
+        return fate
 
 
 def _update(kept: dict[str, T], changes: Mapping[str, T | None]) -> None:

@@ -3,7 +3,7 @@
 import ipaddress
 from collections import defaultdict
 
-from onestack.network.drivers.linux import groups, nft
+from onestack.network.drivers.linux import connections, groups, nft
 from onestack.network.drivers.linux.nft import (
     ACCEPT,
     DROP,
@@ -105,6 +105,7 @@ def skeleton(table: str, own_prefix: str) -> list[nft.Command]:
         # In two chains: what one port may send, another need not receive.
         (INET, "sent", "forward", 0, [
             [match(iif, bridges, "!="), ACCEPT],
+            [match({"ct": {"key": "mark"}}, connections.STOPPED), DROP],
             [look_up({"&": [meta("mark"), LOWER]}, "egress")],
         ]),
         (INET, "received", "forward", 1, [

@@ -6,8 +6,8 @@ NUMBERS = {
     "ipv6-nonxt": 59, "ipv6-opts": 60, "ipv6-route": 43, "ospf": 89, "pgm": 113, "rsvp": 46,
     "sctp": 132, "tcp": 6, "udp": 17, "udplite": 136, "vrrp": 112,
 }  # fmt: skip
-ICMP, ICMPV6 = 1, 58
-WITH_PORTS = {6: "tcp", 17: "udp", 33: "dccp", 132: "sctp", 136: "udplite"}
+ICMP, TCP, ICMPV6 = 1, 6, 58
+WITH_PORTS = {TCP: "tcp", 17: "udp", 33: "dccp", 132: "sctp", 136: "udplite"}
 # Those of which conntrack knows more than two addresses.
 TRACKED = {ICMP: "icmp", ICMPV6: "icmpv6", 47: "gre", **WITH_PORTS}
 # IPv6 headers that precede a protocol's own: the kernel's idea of a protocol passes over them.
