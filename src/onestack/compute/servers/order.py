@@ -1,5 +1,6 @@
 """What a request for servers asks for, checked against all that it names, and against quotas."""
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -29,6 +30,7 @@ ATTACH_NETWORK = rules.rule("servers:create:attach_network", rules.MEMBER)
 ATTACH_VOLUME = rules.rule("servers:create:attach_volume", rules.MEMBER)
 TRUSTED_CERTIFICATES = rules.rule("servers:create:trusted_certs", rules.MEMBER)
 ZERO_DISK = rules.rule("servers:create:zero_disk_flavor")
+AT_ONCE_MAX = 1000  # servers of one request, which are all entered in one transaction
 JUDGED_TOO = (
     ATTACH_NETWORK, ATTACH_VOLUME, TRUSTED_CERTIFICATES, ZERO_DISK,
     zones.FORCED_HOST, zones.REQUESTED_HOST,
@@ -113,21 +115,37 @@ def check_quotas(ctx: Context, order: Order) -> None:
         if 0 <= limits["metadata_items"] < len(wanted.metadata):
             raise TooMuchMetadata(most=limits["metadata_items"])
         _check_files(wanted, limits)
-    while True:
+
+    def check(count: int) -> None:
         asked = {
-            "instances": order.count, "cores": order.count * order.flavor.vcpus,
-            "ram": order.count * order.flavor.memory_mb,
+            "instances": count, "cores": count * order.flavor.vcpus,
+            "ram": count * order.flavor.memory_mb,
         }  # fmt: skip
-        try:
-            quotas.check(ctx.session, project_id, user_id, asked)
-        except Forbidden:
-            if order.count <= order.count_min:
-                raise
-            order.count -= 1
-        else:
-            break
+        quotas.check(ctx.session, project_id, user_id, asked)
+
+    order.count = _most(check, order.count_min, order.count)
     if order.group_id is not None:
         quotas.check_members(ctx.session, project_id, order.group_id, order.count)
+
+
+def _most(check: Callable[[int], None], least: int, wanted: int) -> int:
+    """The greatest number of a range that `check` does not refuse."""
+    try:
+        check(wanted)
+    except Forbidden:
+        check(least)
+    else:
+        return wanted
+    refused = wanted
+    while refused - least > 1:
+        middle = (least + refused) // 2
+        try:
+            check(middle)
+        except Forbidden:
+            refused = middle
+        else:
+            least = middle
+    return least
 
 
 def _check_files(wanted: NewServer, limits: dict[str, int]) -> None:
@@ -165,6 +183,9 @@ def _counts(wanted: NewServer) -> tuple[int, int]:
     most = max(least, 1) if given is None else whole(given, "max_count", least=1)
     if least > most:
         raise BadRequest("min_count must be <= max_count")
+    if least > AT_ONCE_MAX:
+        raise BadRequest(f"min_count must be <= {AT_ONCE_MAX}")
+    most = min(most, AT_ONCE_MAX)
     if most > 1 and wanted.hostname:
         raise BadRequest("A hostname cannot be specified for several servers at once.")
     return least, most
