@@ -34,13 +34,16 @@ class MacInUse(Conflict):
 
 
 class NewPort(msgspec.Struct):
-    """A port to make; `attributes` are those of its row that are not as they always are."""
+    """A port to make; `attributes` are those of its row that are not as they always are. Once it is
+    made, `given` and `guards` are what it got."""
 
     project_id: str
     mac: str = ""
     fixed: Sequence[tuple[str | None, str | None]] | None = None  # (subnet, address)
     groups: Sequence[str] | None = None  # None: the project's default group
     attributes: dict[str, Any] = {}
+    given: Sequence[tuple[str, str]] = ()  # (subnet, address)
+    guards: Sequence[str] = ()
 
     @property
     def owner(self) -> str:
@@ -58,6 +61,8 @@ def many(session: Session, network: NetworkRecord, wanted: Sequence[NewPort]) ->
     session.add_all(records)
     session.flush()
     allocator.keep(wishes)
+    for new, wish in zip(wanted, wishes, strict=True):
+        new.given = wish.given
     _guard(session, wanted, records)
     for each in records:
         event.emit(session, "port.create.end", payload(each), each.project_id, each.id)
@@ -135,6 +140,7 @@ def _guard(session: Session, wanted: Sequence[NewPort], records: Sequence[PortRe
             if project_id not in defaults:
                 defaults[project_id] = default_group(session, project_id)
             groups = (defaults[project_id],)
-        by_groups.setdefault(tuple(groups), []).append(record.id)
+        new.guards = sorted(set(groups))
+        by_groups.setdefault(tuple(new.guards), []).append(record.id)
     for guards, ids in by_groups.items():
         add_groups(session, ids, guards)

@@ -29,7 +29,7 @@ from onestack.network.ports.record import (
     PortRecord,
 )
 from onestack.network.ports.remove import remove
-from onestack.network.ports.view import NOUN, views
+from onestack.network.ports.view import NOUN, views, views_of_new
 from onestack.network.security_groups.ports import checked_groups
 
 api = Operations("ports")
@@ -64,7 +64,7 @@ def create(ctx: Context, body: PortsCreate) -> PortsAnswer:
     wanted = [body.port] if body.port is not UNSET else several
     if wanted is UNSET or not wanted:
         raise NothingToMake(noun="port")
-    shown = views(ctx, _created(ctx, wanted))
+    shown = views_of_new(ctx, _created(ctx, wanted))
     return PortsAnswer(port=shown[0]) if several is UNSET else PortsAnswer(ports=shown)
 
 
@@ -91,7 +91,7 @@ def delete(ctx: Context, port_id: str) -> None:
     remove(ctx.session, [record])
 
 
-def _created(ctx: Context, wanted: Sequence[PortCreate]) -> list[PortRecord]:
+def _created(ctx: Context, wanted: Sequence[PortCreate]) -> list[tuple[PortRecord, NewPort]]:
     """The new ports, in the order in which they were asked for."""
     seen: dict[str, NetworkRecord] = {}
     by_network: dict[str, list[tuple[int, NewPort]]] = {}
@@ -104,15 +104,15 @@ def _created(ctx: Context, wanted: Sequence[PortCreate]) -> list[PortRecord]:
         by_network.setdefault(body.network_id, []).append((index_, new))
     for project_id, count in counts.items():
         quotas.check(ctx.session, project_id, {"port": count})
-    made: dict[int, PortRecord] = {}
+    made: dict[int, tuple[PortRecord, NewPort]] = {}
     for network_id, several in by_network.items():
         records = add.many(ctx.session, seen[network_id], [new for _, new in several])
-        made |= {at: record for (at, _), record in zip(several, records, strict=True)}
-    records = [made[each] for each in range(len(wanted))]
-    bound = [each for each in records if each.host]
+        made |= {at: (record, new) for (at, new), record in zip(several, records, strict=True)}
+    in_order = [made[each] for each in range(len(wanted))]
+    bound = [record for record, _ in in_order if record.host]
     if bound:
         bind.announce(ctx.session, bound)
-    return records
+    return in_order
 
 
 def _read(ctx: Context, body: PortCreate, network: NetworkRecord) -> NewPort:

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from onestack.core.context import Context
 from onestack.core.listed import among
 from onestack.network import lists
+from onestack.network.ports.add import NewPort
 from onestack.network.ports.attributes import (
     SEES_BINDING,
     PortView,
@@ -41,8 +42,14 @@ def views(ctx: Context, rows: Sequence[Any]) -> list[PortView]:
     """Ports as this client sees them."""
     ids = [each.id for each in rows]
     addresses, groups = _addresses(ctx.session, ids), _groups(ctx.session, ids)
-    sees = ctx.policy.decide(SEES_BINDING.name, ctx.caller.credentials, None) is True
+    sees = _sees_binding(ctx)
     return [view(each, addresses.get(each.id, ()), groups.get(each.id, []), sees) for each in rows]
+
+
+def views_of_new(ctx: Context, made: Iterable[tuple[PortRecord, NewPort]]) -> list[PortView]:
+    """Ports that were made just now: nothing is read again."""
+    sees = _sees_binding(ctx)
+    return [view(record, new.given, new.guards, sees) for record, new in made]
 
 
 NOUN: lists.Noun[PortView] = lists.Noun(
@@ -55,7 +62,7 @@ NOUN: lists.Noun[PortView] = lists.Noun(
 
 
 def view(
-    row: Any, addresses: Iterable[tuple[str, str]], groups: list[str], sees_binding: bool
+    row: Any, addresses: Iterable[tuple[str, str]], groups: Sequence[str], sees_binding: bool
 ) -> PortView:
     """A port as clients see it; its binding is for administrators and services."""
     fixed = [{"subnet_id": subnet_id, "ip_address": address} for subnet_id, address in addresses]
@@ -63,7 +70,7 @@ def view(
         id=row.id, name=row.name, network_id=row.network_id, tenant_id=row.project_id,
         project_id=row.project_id, mac_address=row.mac_address,
         admin_state_up=row.admin_state_up, status=row.status, device_id=row.device_id,
-        device_owner=row.device_owner, fixed_ips=fixed, security_groups=groups,
+        device_owner=row.device_owner, fixed_ips=fixed, security_groups=list(groups),
         allowed_address_pairs=row.allowed_address_pairs, extra_dhcp_opts=row.extra_dhcp_opts,
         port_security_enabled=row.port_security_enabled, vnic_type=row.vnic_type,
         dns_name=row.dns_name, dns_assignment=_names(row.dns_name, fixed),
@@ -76,6 +83,10 @@ def view(
         shown.vif_type = "bridge" if row.host else "unbound"
         shown.vif_details = VIF if row.host else {}
     return shown
+
+
+def _sees_binding(ctx: Context) -> bool:
+    return ctx.policy.decide(SEES_BINDING.name, ctx.caller.credentials, None) is True
 
 
 def _names(name: str, fixed: Iterable[dict[str, str]]) -> list[dict[str, str]]:
