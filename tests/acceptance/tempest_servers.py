@@ -72,7 +72,7 @@ def network(cloud: Cloud) -> Settings:
     aliases = [each["alias"] for each in _get(cloud, f"{url}/extensions")["extensions"]]
     features = {
         "api_extensions": ",".join(aliases), "ipv6": "True", "ipv6_subnet_attributes": "True",
-        "floating_ips": "True",
+        "floating_ips": "True", "port_security": str("port-security" in aliases),
     }  # fmt: skip
     return {"network": found, "network-feature-enabled": features}
 
