@@ -14,12 +14,14 @@ from onestack.core import agents, clock, log
 from onestack.core.bus import Bus, BusError, agent_address
 from onestack.core.context import Cloud
 from onestack.core.db import Database
+from onestack.core.shapes import Shape
 
 PAUSE_S = 1.0
 ASK_S = 20.0
 
 
-class Disagreement(msgspec.Struct, frozen=True, order=True):
+# A rule of dataclasses that Structs do not have: what is frozen may inherit from what is not.
+class Disagreement(Shape, frozen=True, order=True, kw_only=False):  # type: ignore[misc]
     """Something that is not what it should be, and what mends it."""
 
     kind: str

@@ -4,14 +4,13 @@ from typing import Any, get_args, get_origin
 
 import msgspec
 
-from onestack.core.api import JSON, Operation, Page, Raw, Reply, Service
-from onestack.core.shapes import Version, at, extras_of
+from onestack.core.api import JSON, Operation, Page, Service
+from onestack.core.shapes import Shape, Version, at, extras_of
 from onestack.core.streams import Download
 
 Document = dict[str, Any]
 
 BYTES: Document = {"schema": {"type": "string", "format": "binary"}}
-WRAPPERS = (Download, Raw, Reply)  # what answers are sent in: no shapes that clients know
 
 
 def document(service: Service, version: Version) -> Document:
@@ -59,8 +58,7 @@ def _answer(op: Operation) -> Any:
     shape = op.answer_shape
     if get_origin(shape) in (Page, list):
         shape = get_args(shape)[0]
-    is_struct = isinstance(shape, type) and issubclass(shape, msgspec.Struct)
-    return shape if is_struct and shape not in WRAPPERS else None
+    return shape if isinstance(shape, type) and issubclass(shape, Shape) else None
 
 
 def _open(shape: Any, components: Document) -> None:

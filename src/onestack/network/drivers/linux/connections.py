@@ -47,7 +47,8 @@ def judge(zone: int, fate: Callable[[Connection], Fate]) -> bool:
         count += found != "open" and not each.is_stopped
         if found == "refused" and each.connection.protocol == protocols.TCP:
             marked += 1
-            _mark(zone, each)
+            if not each.is_stopped:
+                _mark(zone, each)
         elif found != "open" or each.is_stopped:
             _delete([*each.words, "--zone", str(zone)])
     if count:
