@@ -310,6 +310,11 @@ def test_what_is_there_already_is_a_conflict(toy_on: Toy) -> None:
     assert toy_on.names() == ["bear"]
 
 
+def test_a_name_that_another_took_first_is_drawn_anew(toy_on: Toy) -> None:
+    drawn = [toy_on.ask("POST", "/drawn", token="member").body["value"] for _ in range(2)]
+    assert drawn == toy_on.names() == ["drawn 0", "drawn 1"]
+
+
 @pytest.mark.parametrize(
     "numbers", [{"large": 2**63}, {"large": -(2**63) - 1}, {"large": 10**40}, {"small": 2**64}]
 )

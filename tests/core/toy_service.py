@@ -1,6 +1,7 @@
 """A small service with microversions, and an application that serves nothing else."""
 
 import asyncio
+import itertools
 import json
 import threading
 from collections.abc import Mapping, Sequence
@@ -130,6 +131,7 @@ class Gate:
         self.opened = threading.Event()
         self.entered = threading.Semaphore(0)
         self.both = threading.Barrier(2, timeout=2)
+        self.numbers = itertools.count()
 
 
 ANYONE = Rule("toys:any", "@")
@@ -251,6 +253,14 @@ def numbers(ctx: Context, body: NumbersBody) -> None:
     ctx.session.add(
         ToyRecord(id="numbers", name="numbers", project_id="p", small=body.small, large=body.large)
     )
+
+
+@api.post("/drawn", ANYONE)
+def drawn(ctx: Context) -> Seen:
+    """Make a toy with a drawn name; every name is drawn twice."""
+    name = f"drawn {next(ctx.cloud.get(Gate).numbers) // 2}"
+    ctx.session.add(ToyRecord(id=clock.new_id(), name=name, project_id="p"))
+    return Seen(value=name)
 
 
 @api.post("/half", ANYONE)

@@ -76,6 +76,18 @@ def test_addresses_change_and_what_stays_stays(owner: actors.Actor, network: Any
     assert addresses(owner.show("port", port)) == ["10.1.0.10"]
 
 
+def test_another_address_is_none_that_the_port_has(owner: actors.Actor) -> None:
+    network = owner.make("network")
+    pool = [{"start": "10.1.0.2", "end": "10.1.0.4"}]
+    owner.make("subnet", network_id=network["id"], cidr="10.1.0.0/24", ip_version=4,
+               allocation_pools=pool)  # fmt: skip
+    port = owner.make("port", network_id=network["id"])
+    for _ in range(2):
+        more = [*port["fixed_ips"], {"subnet_id": port["fixed_ips"][0]["subnet_id"]}]
+        port = owner.change("port", port, fixed_ips=more)
+    assert set(addresses(port)) == {"10.1.0.2", "10.1.0.3", "10.1.0.4"}
+
+
 def test_a_full_subnet_says_so(owner: actors.Actor) -> None:
     network = owner.make("network")
     owner.make("subnet", network_id=network["id"], cidr="10.1.0.0/29", ip_version=4)

@@ -99,13 +99,15 @@ def failure(
 
 
 def _persistent_answer(service: Service, operation: Operation, context: Context) -> Response:
-    """The answer, also when the database lets others go first."""
+    """The answer, also when the database lets others go first, and when another was faster with the
+    name or the address: looked at anew, it is refused in its own words, or there are others."""
     for _ in range(TRIES - 1):
         try:
             return _answer(service, operation, context)
         except DBAPIError as error:
             is_ended = getattr(error.orig, "sqlstate", None) in ENDED_FOR_OTHERS
-            if not is_ended or context.has_committed or operation.streams:
+            may_repeat = is_ended or isinstance(error, IntegrityError)
+            if not may_repeat or context.has_committed or operation.streams:
                 raise
             context.abandon()
     return _answer(service, operation, context)

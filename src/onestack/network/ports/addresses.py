@@ -74,7 +74,7 @@ class Wish(msgspec.Struct):
     mac: str
     owner: str = ""
     fixed: Sequence[tuple[str | None, str | None]] | None = None  # (subnet, address)
-    given: list[tuple[str, str]] = []  # what it gets: (subnet, address)
+    given: list[tuple[str, str]] = []  # what it keeps, and then all that it gets: (subnet, address)
 
 
 class Allocator:
@@ -88,6 +88,7 @@ class Allocator:
     def give(self, wishes: Sequence[Wish]) -> None:
         """Fill in, for each port, the addresses that it gets."""
         for wish in wishes:
+            self._given.update(wish.given)
             self._take_named(wish)
         drawn: dict[str, list[Wish]] = {}
         for wish in wishes:
