@@ -78,7 +78,7 @@ def test_an_agent_that_is_killed_finds_all_as_it_left_it(host: Host, tmp_path: P
     host.guests += guests
     host.switch.close()
     (tmp_path / "wanted.json").write_bytes(msgspec.json.encode(wanted))
-    for after_s in (0.0, 0.15, 0.3):
+    for after_s, words in ((0.0, ["ready"]), (0.15, ["ready"]), (0.1, ["ready", "applied"])):
         agent = host.run(
             lambda: subprocess.Popen(
                 [sys.executable, "-c", AGENT, str(host.folder), host.options.mark,
@@ -86,7 +86,7 @@ def test_an_agent_that_is_killed_finds_all_as_it_left_it(host: Host, tmp_path: P
             )
         )  # fmt: skip
         assert agent.stdout is not None
-        agent.stdout.readline()
+        assert [agent.stdout.readline().decode().strip() for _ in words] == words
         time.sleep(after_s)
         agent.kill()
         agent.wait()
@@ -113,6 +113,7 @@ print("ready", flush=True)
 switch = LinuxSwitch(Path(folder), LinuxOptions(host="killed", mark=mark))
 while True:
     switch.apply(changes)
+    print("applied", flush=True)
 """
 
 
