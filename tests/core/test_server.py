@@ -11,8 +11,8 @@ from contextlib import contextmanager
 import pytest
 import uvicorn
 
+from onestack.core import connection as core_connection
 from onestack.core import http
-from onestack.core import server as core_server
 from onestack.core.server import server
 from tests.core.toy_service import Toy
 from tests.servers.waiting import soon
@@ -230,7 +230,7 @@ def test_slow_heads_block_nobody(serving: Serving) -> None:
 def test_heads_that_never_end_are_given_up(
     serving: Serving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(core_server, "HEAD_S", 1.0)
+    monkeypatch.setattr(core_connection, "HEAD_S", 1.0)
     with serving.connected() as silent, serving.connected() as slow:
         slow.send(b"GET /toy/here HTTP/1.1\r\n")
         assert silent.is_closed()
@@ -245,7 +245,7 @@ def test_heads_that_never_end_are_given_up(
 def test_requests_that_take_long_are_not_given_up(
     serving: Serving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(core_server, "HEAD_S", 1.0)
+    monkeypatch.setattr(core_connection, "HEAD_S", 1.0)
     with serving.connected() as client:
         client.post("/toy/slow", b"")
         assert serving.toy.gate.entered.acquire(timeout=60)

@@ -3,7 +3,6 @@
 import datetime as dt
 import re
 from collections.abc import Mapping
-from functools import cached_property
 from typing import Any, Protocol, TypeVar, cast
 from urllib.parse import parse_qsl
 
@@ -247,7 +246,7 @@ class Context:
         """Refuse a change whose conditions do not hold of what is there; None: nothing is."""
         conditions.check_match(self.request.headers, etag)
 
-    @cached_property
+    @property
     def policy(self) -> Policy:
         return self.cloud.get(Policy)
 

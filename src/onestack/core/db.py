@@ -129,6 +129,8 @@ class Database:
         self._reading = self.engine.execution_options(write=False)
         self._local = threading.local()
         self._seen: dict[str, tuple[str | None, int]] = {}
+        mark = "?" if self.is_sqlite else "%s"
+        self._revision_of = f"SELECT value FROM revisions WHERE topic = {mark}"  # noqa: S608 - a mark
         self._readers: list[Any] = []
         event.listen(self.engine, "before_cursor_execute", _before_statement)
         event.listen(self.engine, "after_cursor_execute", _after_statement)
@@ -160,7 +162,7 @@ class Database:
             row = self._read(topic)
         except Exception as error:
             # Drivers' own errors become what those of sessions are.
-            raise OperationalError(self._revision_statement, None, error) from error
+            raise OperationalError(self._revision_of, None, error) from error
         finally:
             trace.end(span)
         return int(row[0]) if row else 0
@@ -168,17 +170,12 @@ class Database:
     def _read(self, topic: str) -> Any:
         reader = self._reader()
         try:
-            return reader.execute(self._revision_statement, (topic,)).fetchone()
+            return reader.execute(self._revision_of, (topic,)).fetchone()
         except Exception:
             if not getattr(reader, "closed", False):
                 raise
             # The server dropped the connection while it was idle: a new one, once.
-            return self._reader().execute(self._revision_statement, (topic,)).fetchone()
-
-    @property
-    def _revision_statement(self) -> str:
-        mark = "?" if self.is_sqlite else "%s"
-        return f"SELECT value FROM revisions WHERE topic = {mark}"  # noqa: S608 - a mark, no value
+            return self._reader().execute(self._revision_of, (topic,)).fetchone()
 
     def _reader(self) -> Any:
         """This thread's bare connection for single reads, outside any transaction."""

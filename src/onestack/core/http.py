@@ -4,23 +4,18 @@ import asyncio
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from os import urandom
-from time import perf_counter
 from typing import Any
 from urllib.parse import unquote
-from uuid import UUID
 
 import msgspec
 
-from onestack.core import log, metrics, trace
+from onestack.core import log, trace
 from onestack.core.answers import Answers
 from onestack.core.api import Actions, Operation, Service
 from onestack.core.context import Cloud, Context, Request
 from onestack.core.errors import (
-    ApiError,
     BadRequest,
     HeadersTooLarge,
-    InternalError,
     MethodNotAllowed,
     NotFound,
     RequestTimeout,
@@ -29,18 +24,17 @@ from onestack.core.errors import (
     Unavailable,
     UriTooLong,
 )
-from onestack.core.exchange import failure, negotiate, run
-from onestack.core.response import Header, Response, send
+from onestack.core.exchange import negotiate, run
+from onestack.core.response import Response, send
 from onestack.core.routes import PROJECT, ByMethod, Routes
 from onestack.core.streams import Channel, Producer, Receive, Send, Upload
 from onestack.core.threads import Threads
+from onestack.core.turn import Turn
 from onestack.core.websocket import WebSocket
 
 Scope = Mapping[str, Any]
 
-BODY_HEADERS = frozenset(("content-length", "transfer-encoding"))  # without one, there is no body
 LOG_FLUSH_S = 0.2
-PATH_SHOWN = 500
 BODY_S = 60.0  # how long the whole body of a request may take, unless its operation streams
 
 
@@ -80,63 +74,44 @@ class Application:
         self._flushing = False
 
     async def __call__(self, scope: Scope, receive: Receive, to_client: Send) -> None:
+        """As ASGI has it, for those who ask without a connection, and for WebSockets."""
         if scope["type"] == "http":
-            await self._http(scope, receive, to_client)
+            turn = self.begin(_request(scope))
+            await self.carry_on(turn, Channel(receive, to_client, _nothing))
         elif scope["type"] == "websocket":
             socket = WebSocket(_request(scope), scope["subprotocols"], receive, to_client)
             await self.sockets.get(socket.request.path, _refuse)(self.cloud, socket)
 
-    async def _http(self, scope: Scope, receive: Receive, to_client: Send) -> None:
-        """Answer a request."""
-        began = perf_counter()
-        request_id = _new_request_id()
-        request = _request(scope)
-        operation: Operation | None = None
-        global_id = _global_request_id(request)
-        with trace.recording(request_id, trace.origin(request.headers.get("traceparent"))):
-            if global_id is not None:
-                trace.about(global_id)
-            span = trace.begin("rest", f"{request.method} {request.path[:PATH_SHOWN]}")
-            service: Service | None = None
-            context: Context | None = None
-            upload: Upload | None = None
-            try:
-                self._admit(scope, request)
-                service, by_method, parameters = self.routes.find(request.path)
-                if service is None:
-                    raise NotFound
-                found = _operation(service, by_method, request)
-                if isinstance(found, Operation) and found.streams:
-                    upload = request.stream = Upload(receive, request.headers)
-                else:
-                    request.body = await self._body(request, receive)
-                operation = _meant(found, request)
-                context = self._context(service, operation, parameters, request, request_id)
-                answer = partial(run, service, operation, context)
-                if upload is not None:
-                    response = await self._streamed(upload, context, answer)
-                elif operation.blocks(context):
-                    response = await self.threads.run(answer)
-                else:
-                    response = answer()
-                if response.download is not None:
-                    await self._begin(response, request.method)
-            except ApiError as error:
-                response = failure(error, service, request, request_id)
-            except Exception as error:
-                log.exception("request failed", error, request_id=request_id)
-                response = failure(InternalError(), service, request, request_id)
-            trace.end(span, None if response.status < 500 else str(response.status))
-        response.headers += _request_id_headers(service, request_id)
-        response.headers += _version_headers(service, context)
-        await self._send(response, request.method, upload, _channel(scope, receive, to_client))
-        elapsed = perf_counter() - began
-        route = operation.path if operation else "none"
-        metrics.request(service.name if service else "none", route, response.status, elapsed)
-        log.access(request, response.status, elapsed, request_id, global_id)
-        self._flush_log_soon()
+    def begin(self, request: Request) -> Turn:
+        """A request's turn, once its head is here. It has its answer already when that waits for
+        nothing: for no body, and for no thread."""
+        turn = Turn(request)
+        with turn:
+            self._admit(request)
+            turn.service, by_method, turn.parameters = self.routes.find(request.path)
+            if turn.service is None:
+                raise NotFound
+            turn.found = _operation(turn.service, by_method, request)
+            if not (turn.brings_body or turn.streams):
+                answer = self._prepared(turn)
+                if not turn.blocks:
+                    turn.response = answer()
+        return turn
 
-    def _flush_log_soon(self) -> None:
+    async def carry_on(self, turn: Turn, channel: Channel) -> None:
+        """Answer a request, however long that takes."""
+        if turn.response is None:
+            with turn:
+                turn.response = await self._answer(turn, channel.receive)
+        if turn.response is not None and turn.response.download is not None:
+            with turn:
+                await self._begin_download(turn.response, turn.request.method)
+        await self._send(turn, channel)
+        self.note(turn)
+
+    def note(self, turn: Turn) -> None:
+        """Count an answered request, and write it into the log."""
+        turn.note()
         if not self._flushing:
             self._flushing = True
             asyncio.get_running_loop().call_later(LOG_FLUSH_S, self._flush_log)
@@ -145,11 +120,31 @@ class Application:
         self._flushing = False
         log.flush()
 
-    def _admit(self, scope: Scope, request: Request) -> None:
+    def _prepared(self, turn: Turn) -> Callable[[], Response]:
+        """How the answer is made; what can be refused without that is refused."""
+        assert turn.service is not None
+        assert turn.found is not None
+        turn.operation = _meant(turn.found, turn.request)
+        turn.context = self._context(turn)
+        return partial(run, turn.service, turn.operation, turn.context)
+
+    async def _answer(self, turn: Turn, receive: Receive) -> Response:
+        """The answer to a request that waits for its body or for a thread."""
+        request = turn.request
+        if turn.streams:
+            request.stream = turn.upload = Upload(receive, request.headers)
+            return await self._streamed(turn, turn.upload, self._prepared(turn))
+        if turn.brings_body:
+            request.body = await self._body(request, receive)
+        answer = self._prepared(turn)
+        return await self.threads.run(answer) if turn.blocks else answer()
+
+    def _admit(self, request: Request) -> None:
         """Refuse what is too large or no URL; from here on the path is readable."""
-        if len(scope["raw_path"]) + len(scope["query_string"]) > self.limits.url_bytes:
+        if len(request.path) + len(request.query_string) > self.limits.url_bytes:
             raise UriTooLong(limit=self.limits.url_bytes)
-        if sum(len(k) + len(v) for k, v in scope["headers"]) > self.limits.header_bytes:
+        headers = request.headers
+        if sum(map(len, headers)) + sum(map(len, headers.values())) > self.limits.header_bytes:
             raise HeadersTooLarge(limit=self.limits.header_bytes)
         if "\0" in request.path or "%00" in request.path or "%00" in request.query_string:
             raise BadRequest("A NUL character is not allowed in a URL.")
@@ -158,8 +153,6 @@ class Application:
         request.path = _decoded(request.path)
 
     async def _body(self, request: Request, receive: Receive) -> bytes:
-        if request.headers.keys().isdisjoint(BODY_HEADERS):
-            return b""
         limit = self.limits.body_bytes
         length = request.headers.get("content-length", "0")
         if not (length.isascii() and length.isdigit()) or int(length[:20]) > limit:
@@ -181,31 +174,28 @@ class Application:
             raise RequestTimeout from None
         return b"".join(parts)
 
-    def _context(
-        self,
-        service: Service,
-        operation: Operation,
-        parameters: dict[str, str],
-        request: Request,
-        request_id: str,
-    ) -> Context:
-        version = negotiate(service, request)
+    def _context(self, turn: Turn) -> Context:
+        request, operation = turn.request, turn.operation
+        assert turn.service is not None
+        assert operation is not None
+        version = negotiate(turn.service, request)
         if not operation.window.holds(version):
             raise NotFound
-        context = Context(self.cloud, request, operation.rule, request_id, version)
-        context.path_project_id = parameters.pop(PROJECT, None)
-        context.parameters = parameters
-        for name, value in parameters.items():
+        context = Context(self.cloud, request, operation.rule, turn.request_id, version)
+        context.path_project_id = turn.parameters.pop(PROJECT, None)
+        context.parameters = turn.parameters
+        for name, value in turn.parameters.items():
             if name.endswith("_id"):
                 trace.about(value)
         context.writes = request.method not in ("GET", "HEAD") and not operation.reads
         return context
 
     async def _streamed(
-        self, upload: Upload, context: Context, answer: Callable[[], Response]
+        self, turn: Turn, upload: Upload, answer: Callable[[], Response]
     ) -> Response:
         """Run an operation on a thread while its body comes in."""
-        upload.before_waiting = context.check_released
+        assert turn.context is not None
+        upload.before_waiting = turn.context.check_released
         feeder = asyncio.ensure_future(upload.feed())
         try:
             return await self.streams.run(answer)
@@ -214,7 +204,7 @@ class Application:
             feeder.cancel()
             await asyncio.wait((feeder,))
 
-    async def _begin(self, response: Response, method: str) -> None:
+    async def _begin_download(self, response: Response, method: str) -> None:
         """Open a download's source; from here on an error is an answer no more."""
         assert response.download is not None
         response.producer = Producer(response.download, self.producers)
@@ -227,17 +217,14 @@ class Application:
             await response.producer.close()
             raise
 
-    async def _send(
-        self, response: Response, method: str, upload: Upload | None, channel: Channel
-    ) -> None:
-        if response.producer is None:
-            await send(response, method, upload, channel)
-            return
-        self._downloads += 1
+    async def _send(self, turn: Turn, channel: Channel) -> None:
+        response = turn.conclude()
+        is_download = response.producer is not None
+        self._downloads += is_download
         try:
-            await send(response, method, upload, channel)
+            await send(response, turn.request.method, turn.upload, channel)
         finally:
-            self._downloads -= 1
+            self._downloads -= is_download
 
 
 def _operation(service: Service, by_method: ByMethod, request: Request) -> Operation | Actions:
@@ -259,27 +246,6 @@ def _meant(found: Operation | Actions, request: Request) -> Operation:
     if request.token is None:
         raise Unauthorized
     return found.choose(request.body)
-
-
-def _version_headers(service: Service | None, context: Context | None) -> list[Header]:
-    """In which version this is answered, and which headers of the request made a difference."""
-    versions = service.microversions if service is not None else None
-    if versions is None:
-        return [(b"vary", b"X-Auth-Token")]
-    names = ["OpenStack-API-Version", *filter(None, [versions.legacy_header])]
-    headers = [(b"vary", ", ".join(["X-Auth-Token", *names]).encode())]
-    if context is not None:
-        values = [f"{versions.service_type} {context.version}", str(context.version)]
-        headers += [(k.lower().encode(), v.encode()) for k, v in zip(names, values, strict=False)]
-    return headers
-
-
-def _request_id_headers(service: Service | None, request_id: str) -> list[tuple[bytes, bytes]]:
-    """The request's id, under the name that all clients know and that of old ones."""
-    names = [b"x-openstack-request-id"]
-    if service is not None and service.request_id_header is not None:
-        names.append(service.request_id_header.encode())
-    return [(name, request_id.encode()) for name in names]
 
 
 def _request(scope: Scope) -> Request:
@@ -310,25 +276,5 @@ def _decoded(path: str) -> str:
     return "/".join(part.replace("/", "%2F") for part in parts)
 
 
-def _channel(scope: Scope, receive: Receive, to_client: Send) -> Channel:
-    connection = scope.get("extensions", {}).get("onestack.connection", {})
-    return Channel(receive, to_client, connection.get("abort", _nothing))
-
-
 def _nothing() -> None:
     pass
-
-
-def _new_request_id() -> str:
-    """A fresh request id, in the form that OpenStack's clients know."""
-    text = urandom(16).hex()
-    return f"req-{text[:8]}-{text[8:12]}-4{text[13:16]}-a{text[17:20]}-{text[20:]}"
-
-
-def _global_request_id(request: Request) -> str | None:
-    """The caller's own request id, when it is one."""
-    text = request.headers.get("x-openstack-request-id", "")
-    try:
-        return f"req-{UUID(text.removeprefix('req-'))}" if text.startswith("req-") else None
-    except ValueError:
-        return None

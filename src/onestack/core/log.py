@@ -1,6 +1,7 @@
 """The log: one JSON object a line, with the request id, and secrets left out."""
 
 import contextlib
+import datetime as dt
 import logging
 import sys
 import threading
@@ -8,6 +9,7 @@ import traceback
 from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from onestack.core import clock, trace
 
@@ -100,14 +102,28 @@ def access(
     """The line of one request; the query string may hold secrets and is left out."""
     if _threshold > LEVELS["info"]:
         return
-    more = {} if global_id is None else {"global_request_id": global_id}
-    fields = {
-        "request_id": request_id, "method": request.method[:16], "path": request.path[:500],
-        "status": status, "ms": round(elapsed_s * 1000, 3), "client": request.client, **more,
-    }  # fmt: skip
-    _keep("info", "request", fields)
+    line = _Access(
+        clock.now(), "info", "request", request_id, request.method[:16], request.path[:500],
+        status, round(elapsed_s * 1000, 3), request.client, global_id or UNSET,
+    )  # fmt: skip
+    _waiting.append(_encode(line))
     if len(_waiting) >= WAITING_MAX:
         flush()
+
+
+class _Access(msgspec.Struct):
+    """The line of one request; there are many of these."""
+
+    time: dt.datetime
+    level: str
+    message: str
+    request_id: str
+    method: str
+    path: str
+    status: int
+    ms: float
+    client: str
+    global_request_id: str | UnsetType
 
 
 class _Bridge(logging.Handler):

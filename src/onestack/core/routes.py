@@ -32,6 +32,7 @@ class Routes:
 
     def __init__(self, services: Sequence[Service]) -> None:
         self._root = _Node()
+        self._plain: dict[str, tuple[Service | None, ByMethod]] = {}  # paths without parameters
         for service in services:
             self._node(service.root).service = service
             for operation in service.operations:
@@ -41,8 +42,17 @@ class Routes:
                     path = f"{service.root}{under}/{{}}{operation.path.removeprefix(under)}"
                     self._lead(path, operation, (PROJECT, *operation.parameter_names))
 
+        for service in services:
+            for path in {service.root + each.path for each in service.operations}:
+                if "{" not in path:
+                    self._plain[path] = self._search(path)[:2]
+
     def find(self, path: str) -> tuple[Service | None, ByMethod, dict[str, str]]:
         """The service that owns a path, the operations there, and the path's parameters."""
+        known = self._plain.get(path)
+        return self._search(path) if known is None else (*known, {})
+
+    def _search(self, path: str) -> tuple[Service | None, ByMethod, dict[str, str]]:
         segments = _segments(path)
         service, node = self._root.service, self._root
         for segment in segments:

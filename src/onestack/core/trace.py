@@ -4,7 +4,7 @@ import re
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from hashlib import blake2b
 from threading import Lock
 from time import perf_counter, time
@@ -56,6 +56,25 @@ class Trace:
         self.dropped = 0
         self.subjects: set[str] = set()
         self.names: tuple[str, ...] = ()
+        if origin is not None:
+            self.subjects.add(origin.trace_id)
+
+    def begin(self, kind: str, name: str) -> Span | None:
+        """Open a span; `end` closes it."""
+        if len(self.spans) >= SPANS_MAX:
+            self.dropped += 1
+            return None
+        span = Span(kind, name, self.depth)
+        self.spans.append(span)
+        self.depth += 1
+        return span
+
+    def end(self, span: Span | None, error: str | None = None) -> None:
+        """Close a span."""
+        if span is not None:
+            span.duration_s = perf_counter() - span.start
+            span.error = error
+            self.depth = span.depth
 
     @property
     def trace_id(self) -> str:
@@ -77,33 +96,21 @@ class Exporter(Protocol):
 _current: ContextVar[Trace | None] = ContextVar("trace", default=None)
 _lock = Lock()  # requests end on several threads
 _ring: deque[Trace] = deque()
-_by_name: dict[str, deque[Trace]] = {}
+_by_name: dict[str, list[Trace]] = {}
 exporters: list[Exporter] = []
 
 
 def begin(kind: str, name: str) -> Span | None:
     """Open a span in the trace at hand; `end` closes it."""
     trace = _current.get()
-    if trace is None:
-        return None
-    if len(trace.spans) >= SPANS_MAX:
-        trace.dropped += 1
-        return None
-    span = Span(kind, name, trace.depth)
-    trace.spans.append(span)
-    trace.depth += 1
-    return span
+    return None if trace is None else trace.begin(kind, name)
 
 
 def end(span: Span | None, error: str | None = None) -> None:
-    """Close a span."""
-    if span is None:
-        return
-    span.duration_s = perf_counter() - span.start
-    span.error = error
+    """Close a span of the trace at hand."""
     trace = _current.get()
     if trace is not None:
-        trace.depth = span.depth
+        trace.end(span, error)
 
 
 @contextmanager
@@ -118,23 +125,31 @@ def span(kind: str, name: str) -> Iterator[None]:
     end(opened)
 
 
-class recording:  # noqa: N801 - it is used as a function, in every request
+class recording:  # noqa: N801 - it is used as a function
     """What happens in the block belongs to the trace of `request_id`."""
 
     __slots__ = ("_token", "_trace")
 
     def __init__(self, request_id: str, origin: Origin | None = None) -> None:
         self._trace = Trace(request_id, origin)
-        if origin is not None:
-            self._trace.subjects.add(origin.trace_id)
 
     def __enter__(self) -> Trace:
-        self._token = _current.set(self._trace)
+        self._token = enter(self._trace)
         return self._trace
 
     def __exit__(self, *_error: object) -> None:
-        _current.reset(self._token)
+        leave(self._token)
         keep(self._trace)
+
+
+def enter(trace: Trace) -> Token[Trace | None]:
+    """From here on, what happens belongs to this trace."""
+    return _current.set(trace)
+
+
+def leave(token: Token[Trace | None]) -> None:
+    """What happens belongs to the trace before that."""
+    _current.reset(token)
 
 
 def origin(traceparent: str | None) -> Origin | None:
@@ -163,10 +178,16 @@ def about(subject: str) -> None:
 def keep(trace: Trace) -> None:
     """Put a finished trace in the ring."""
     with _lock:
-        trace.names = (trace.request_id, *sorted(trace.subjects - {trace.request_id}))
+        trace.names = (trace.request_id,)
+        if trace.subjects:
+            trace.names += tuple(sorted(trace.subjects - {trace.request_id}))
         _ring.append(trace)
         for name in trace.names:
-            _by_name.setdefault(name, deque()).append(trace)
+            known = _by_name.get(name)
+            if known is None:
+                _by_name[name] = [trace]
+            else:
+                known.append(trace)
         if len(_ring) > TRACES_MAX:
             _forget(_ring.popleft())
     for exporter in exporters:
@@ -183,6 +204,7 @@ def _forget(oldest: Trace) -> None:
     """The oldest trace is the first under each of its names."""
     for name in oldest.names:
         kept = _by_name[name]
-        kept.popleft()
-        if not kept:
+        if len(kept) > 1:
+            kept.pop(0)
+        else:
             del _by_name[name]
