@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from onestack.core import trace
-from onestack.core.db import Database, Record, RevisionRecord, bump, counted
+from onestack.core.db import Database, Record, RevisionRecord, bump, counted, insert_all
 from tests.servers.databases import PostgresDatabases, SqliteDatabases
 from tests.servers.postgres import Postgres
 from tests.servers.waiting import soon
@@ -94,6 +94,21 @@ def test_a_row_that_is_there_already(database: Database) -> None:
         session.add(Shelf(name="a", size=2))
     with database.transaction() as session:
         assert session.get_one(Shelf, "a").size == 1
+
+
+def test_many_are_added_by_one_statement_and_are_the_sessions_then(database: Database) -> None:
+    with database.transaction() as session, counted() as statements:
+        shelves = [Shelf(name=name) for name in ("a", "b", "c")]
+        insert_all(session, shelves)
+        assert len(statements) == 2  # the other says that shelves changed
+        assert [each.size for each in shelves] == [0, 0, 0]
+        shelves[1].size = 5
+    with database.transaction(write=False) as session:
+        assert list(session.scalars(select(Shelf.size).order_by(Shelf.name))) == [0, 5, 0]
+    assert database.revision("shelves") == 1
+    with pytest.raises(IntegrityError), database.transaction() as session:
+        insert_all(session, [Shelf(name="d"), Shelf(name="a")])
+    assert names(database) == ["a", "b", "c"]
 
 
 def test_references_are_checked(database: Database) -> None:

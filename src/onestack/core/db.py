@@ -4,9 +4,9 @@ import contextlib
 import sqlite3
 import threading
 from collections import namedtuple
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
-from functools import cache
+from functools import cache, partial
 from typing import Any, ClassVar, TypeVar
 
 import msgspec
@@ -16,16 +16,25 @@ from sqlalchemy import (
     MetaData,
     Result,
     Select,
+    Table,
     Text,
     bindparam,
     create_engine,
     event,
+    insert,
     inspect,
     select,
     text,
 )
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    Session,
+    make_transient_to_detached,
+    mapped_column,
+)
+from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from onestack.core import trace
@@ -64,6 +73,11 @@ class RevisionRecord(Record):
     value: Mapped[int] = mapped_column(default=0)
 
 
+_BUMP = text(
+    "INSERT INTO revisions (topic, value) VALUES (:topic, 1) "
+    "ON CONFLICT (topic) DO UPDATE SET value = revisions.value + 1"
+)
+
 statements: ContextVar[list[str] | None] = ContextVar("statements", default=None)
 
 
@@ -91,6 +105,45 @@ def _by_key(kind: type[Any]) -> Select[Any]:
     return select(kind).where(column == bindparam("key"))
 
 
+def insert_all(session: Session, records: Sequence[Any]) -> None:
+    """Add new records of one kind by one statement, which costs a fifth of what the session takes
+    to find out what there is to do. They are the session's afterwards, as if it had read them."""
+    if not records:
+        return
+    table, columns = _defaults(type(records[0]))
+    rows = []
+    for each in records:
+        row = {key: value for key, value in each.__dict__.items() if key in columns}
+        for key, default in columns.items():
+            if key not in row:
+                row[key] = default()
+                set_committed_value(each, key, row[key])
+        rows.append(row)
+    session.flush()  # what they refer to is there before
+    session.connection().execute(insert(table), rows)
+    for each in records:
+        make_transient_to_detached(each)
+        session.add(each)
+    topic = type(records[0]).topic
+    if topic is not None:
+        bump(session, topic)
+
+
+@cache
+def _defaults(kind: type[Any]) -> tuple[Table, dict[str, Callable[[], Any]]]:
+    """A kind's table, and how each of its columns comes by a value that nobody gave."""
+    made: dict[str, Callable[[], Any]] = {}
+    for attribute in inspect(kind).column_attrs:
+        default = attribute.columns[0].default
+        value = None if default is None else default.arg
+        made[attribute.key] = partial(value, None) if callable(value) else partial(_same, value)
+    return kind.__table__, made
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
 def plain(result: Result[Any]) -> list[Any]:
     """A result's rows as named tuples, whose attributes cost a tenth of those of the driver's."""
     kind = _plain_kind(tuple(result.keys()))
@@ -108,13 +161,7 @@ def bump(session: Session, topic: str) -> None:
     if topic in topics:
         return
     topics.add(topic)
-    session.execute(
-        text(
-            "INSERT INTO revisions (topic, value) VALUES (:topic, 1) "
-            "ON CONFLICT (topic) DO UPDATE SET value = revisions.value + 1"
-        ),
-        {"topic": topic},
-    )
+    session.connection().execute(_BUMP, {"topic": topic})
 
 
 class Database:
@@ -210,7 +257,8 @@ def _sqlite_engine(url: str, durable: bool) -> Engine:
     connecting = {"timeout": BUSY_TIMEOUT_S}
     engine = create_engine(
         url, connect_args=connecting, hide_parameters=True,
-        json_deserializer=msgspec.json.decode,  # four times as fast, and lists are full of it
+        # Several times as fast as Python's own, and lists are full of it.
+        json_deserializer=msgspec.json.decode, json_serializer=_json_text,
     )  # fmt: skip
 
     @event.listens_for(engine, "connect")
@@ -227,6 +275,10 @@ def _sqlite_engine(url: str, durable: bool) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
     return engine
+
+
+def _json_text(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 def _postgres_engine(url: str, pool_size: int) -> Engine:

@@ -230,7 +230,7 @@ def check(session: Session, project_id: str | None, wanted: Mapping[str, int]) -
 
 def limits(session: Session, project_id: str) -> dict[str, Any]:
     """How many of each resource a project may have."""
-    own = session.execute(_LIMITS, {"project_id": project_id})
+    own = session.connection().execute(_LIMITS, {"project_id": project_id})
     return DEFAULTS | {row.resource: row.value for row in own}
 
 

@@ -1,14 +1,16 @@
 """Making ports: any number on one network, in a few statements."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import msgspec
-from sqlalchemy import bindparam, select
+from sqlalchemy import Table, bindparam, select
 from sqlalchemy.orm import Session
 
 from onestack.core import clock, event
+from onestack.core.db import insert_all
 from onestack.core.errors import Conflict
+from onestack.core.listed import among
 from onestack.network import ipam
 from onestack.network.networks.record import NetworkRecord
 from onestack.network.ports.addresses import Allocator, Wish
@@ -20,10 +22,10 @@ from onestack.network.subnets.record import of_network
 
 TRIES = 5
 
-_TAKEN = select(PortRecord.mac_address).where(
-    PortRecord.network_id == bindparam("network_id"),
-    PortRecord.mac_address.in_(bindparam("macs", expanding=True)),
-)
+_PORTS = cast(Table, PortRecord.__table__)
+_TAKEN = select(_PORTS.c.mac_address).where(_PORTS.c.network_id == bindparam("network_id"))
+_TAKEN_OF = _TAKEN.where(among(_PORTS.c.mac_address, "macs"))
+_TAKEN_ONE = _TAKEN.where(_PORTS.c.mac_address == bindparam("macs"))
 
 
 class MacInUse(Conflict):
@@ -58,8 +60,7 @@ def many(session: Session, network: NetworkRecord, wanted: Sequence[NewPort]) ->
     wishes = [Wish(record.id, record.mac_address, record.device_owner, new.fixed)
               for record, new in zip(records, wanted, strict=True)]  # fmt: skip
     allocator.give(wishes)
-    session.add_all(records)
-    session.flush()
+    insert_all(session, records)
     allocator.keep(wishes)
     for new, wish in zip(wanted, wishes, strict=True):
         new.given = wish.given
@@ -123,8 +124,10 @@ def _macs(session: Session, network_id: str, wanted: Sequence[NewPort]) -> list[
 
 
 def _taken(session: Session, network_id: str, macs: Sequence[str]) -> set[str]:
-    values = {"network_id": network_id, "macs": macs}
-    return set(session.scalars(_TAKEN, values))
+    connection, found = session.connection(), {"network_id": network_id}
+    if len(macs) == 1:
+        return set(connection.execute(_TAKEN_ONE, {**found, "macs": macs[0]}).scalars())
+    return set(connection.execute(_TAKEN_OF, {**found, "macs": macs}).scalars())
 
 
 def _guard(session: Session, wanted: Sequence[NewPort], records: Sequence[PortRecord]) -> None:

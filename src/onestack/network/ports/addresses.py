@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from onestack.core import clock
 from onestack.core.db import bump
 from onestack.core.errors import BadRequest, Conflict
+from onestack.core.listed import among
 from onestack.network import ipam
 from onestack.network.ports.record import ROUTER_INTERFACE, AddressRecord
 from onestack.network.standard import TOPIC
@@ -20,8 +21,9 @@ FIXED_IPS_MAX = 5
 DRAWS = 8  # at first; nearly always one of them is free
 
 _ADDRESSES = cast(Table, AddressRecord.__table__)
+_ADD = insert(_ADDRESSES)
 _TAKEN = select(_ADDRESSES.c.ip_address).where(_ADDRESSES.c.subnet_id == bindparam("subnet_id"))
-_TAKEN_OF = _TAKEN.where(_ADDRESSES.c.ip_address.in_(bindparam("addresses", expanding=True)))
+_TAKEN_OF = _TAKEN.where(among(_ADDRESSES.c.ip_address, "addresses"))
 
 
 class InvalidIpForNetwork(BadRequest):
@@ -108,7 +110,7 @@ class Allocator:
         ]  # fmt: skip
         if rows:
             self._session.flush()
-            self._session.execute(insert(_ADDRESSES), rows)
+            self._session.connection().execute(_ADD, rows)
             bump(self._session, TOPIC)
 
     def _take_named(self, wish: Wish) -> None:
@@ -218,7 +220,7 @@ class Allocator:
     def _taken_of(self, subnet_id: str, addresses: Sequence[str]) -> set[str]:
         """Which of these addresses somebody has."""
         values = {"subnet_id": subnet_id, "addresses": addresses}
-        return set(self._session.execute(_TAKEN_OF, values).scalars())
+        return set(self._session.connection().execute(_TAKEN_OF, values).scalars())
 
     def _note(self, wish: Wish, subnet_id: str, address: str) -> None:
         wish.given.append((subnet_id, address))

@@ -20,6 +20,7 @@ from onestack.network.standard import TOPIC
 
 _GROUPS = cast(Table, SecurityGroupRecord.__table__)
 _PORTS = cast(Table, PortSecurityGroupRecord.__table__)
+_ADD = insert(_PORTS)
 _NAMES_OF = (
     select(_PORTS.c.port_id, _GROUPS.c.name)
     .join(_GROUPS, _GROUPS.c.id == _PORTS.c.security_group_id)
@@ -44,7 +45,7 @@ def add_groups(session: Session, port_ids: Iterable[str], group_ids: Iterable[st
     wanted = sorted(set(group_ids))
     rows = [{"port_id": port, "security_group_id": group} for port in port_ids for group in wanted]
     if rows:
-        session.execute(insert(_PORTS), rows)
+        session.connection().execute(_ADD, rows)
         bump(session, TOPIC)
 
 
