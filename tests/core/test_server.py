@@ -215,6 +215,53 @@ def test_what_is_no_http_is_refused_and_the_connection_closed(serving: Serving, 
         assert client.is_closed()
 
 
+@pytest.mark.parametrize("text", ["a%0d%0ax-evil:%20yes", "a%0ab", "a%0db"])
+def test_no_header_of_an_answer_has_a_second_line(serving: Serving, text: str) -> None:
+    with serving.connected() as client:
+        client.get("/toy/label?name=fine")
+        assert client.answer()[1]["x-label"] == "fine"
+        client.get(f"/toy/label?name={text}")
+        status, headers, content = client.answer()
+        assert (status, content, headers.keys() & {"x-label", "x-evil"}) == (500, b"", set())
+        assert client.is_closed()
+
+
+def test_what_comes_behind_a_body_in_chunks_means_nothing(serving: Serving) -> None:
+    with serving.connected() as client:
+        for _ in range(2):
+            client.send(
+                b"POST /toy/loose HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+                b'10\r\n{"name": "bear"}\r\n0\r\nX-Auth-Token: admin\r\n\r\n'
+            )
+            assert json.loads(client.answer()[2]) == {"name": "bear"}
+        client.get("/toy/whoami")
+        assert client.answer()[0] == 401
+
+
+def test_old_clients_are_answered_and_let_go(serving: Serving) -> None:
+    with serving.connected() as client:
+        client.send(b"GET /toy/here HTTP/1.0\r\n\r\n")
+        assert client.answer()[0] == 200
+        assert client.is_closed()
+
+
+def test_an_offer_of_another_protocol_is_left_alone(serving: Serving) -> None:
+    with serving.connected() as client:
+        client.get("/toy/here", "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c")
+        status, headers, _ = client.answer()
+        assert (status, headers["connection"]) == (200, "close")
+        assert client.is_closed()
+
+
+def test_a_flood_of_pipelined_requests_lets_others_through(serving: Serving) -> None:
+    with serving.connected() as greedy, serving.connected() as client:
+        greedy.send(b"GET /toy/here HTTP/1.1\r\nHost: x\r\n\r\n" * 2000)
+        client.get("/toy/query?name=x")
+        assert client.answer()[0] == 200
+        for _ in range(2000):
+            assert greedy.answer()[0] == 200
+
+
 def test_slow_heads_block_nobody(serving: Serving) -> None:
     with serving.connected() as slow, serving.connected() as quick:
         for byte in b"GET /toy/here HTTP/1.1\r\nHost: x\r\n":

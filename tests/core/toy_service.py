@@ -310,6 +310,12 @@ def raw(_ctx: Context) -> Raw:
     return Raw(b"bytes", content_type="text/plain", headers={"Cache-Control": "no-store"})
 
 
+@api.get("/label", PUBLIC)
+def label(_ctx: Context, query: ToyQuery) -> Reply:
+    """Answer with a header that the query says."""
+    return Reply({"made": True}, headers={"X-Label": query.name or ""})
+
+
 @api.post("/reply", PUBLIC)
 def reply(_ctx: Context) -> Reply:
     """Answer a status and headers of one's own."""

@@ -110,7 +110,8 @@ def insert_all(session: Session, records: Sequence[Any]) -> None:
     to find out what there is to do. They are the session's afterwards, as if it had read them."""
     if not records:
         return
-    table, columns = _defaults(type(records[0]))
+    kind: Any = type(records[0])
+    table, columns = _defaults(kind)
     rows = []
     for each in records:
         row = {key: value for key, value in each.__dict__.items() if key in columns}
@@ -124,9 +125,8 @@ def insert_all(session: Session, records: Sequence[Any]) -> None:
     for each in records:
         make_transient_to_detached(each)
         session.add(each)
-    topic = type(records[0]).topic
-    if topic is not None:
-        bump(session, topic)
+    if kind.topic is not None:
+        bump(session, kind.topic)
 
 
 @cache
