@@ -238,6 +238,17 @@ def test_what_comes_behind_a_body_in_chunks_means_nothing(serving: Serving) -> N
         assert client.answer()[0] == 401
 
 
+def test_a_client_whose_body_is_not_asked_for_is_let_go(serving: Serving) -> None:
+    with serving.connected() as client:
+        client.send(
+            b"POST /toy/none HTTP/1.1\r\nHost: x\r\nContent-Length: 30\r\n"
+            b"Expect: 100-continue\r\n\r\n"
+        )
+        status, headers, _ = client.answer()
+        assert (status, headers["connection"]) == (404, "close")
+        assert client.is_closed()
+
+
 def test_old_clients_are_answered_and_let_go(serving: Serving) -> None:
     with serving.connected() as client:
         client.send(b"GET /toy/here HTTP/1.0\r\n\r\n")

@@ -282,6 +282,7 @@ class Exchange:
 
     def answer(self, turn: Turn) -> None:
         """Send an answer that is complete."""
+        self._part_undecided()
         connection, response = self._connection, turn.conclude()
         default = connection.state.default_headers
         try:
@@ -351,6 +352,7 @@ class Exchange:
     def _head(self, status: int, headers: list[Header]) -> bytes:
         """The head of the answer, which says how long its body is; or that it comes in chunks; or
         that the connection ends with it."""
+        self._part_undecided()
         self._is_bodiless = status in BODILESS or self.request.method == "HEAD"
         if wire.CLOSE in headers:
             headers.remove(wire.CLOSE)
@@ -362,6 +364,11 @@ class Exchange:
             headers.append((b"transfer-encoding", b"chunked"))
         default = self._connection.state.default_headers
         return wire.head(status, [*default, *headers], is_last=self.is_last)
+
+    def _part_undecided(self) -> None:
+        """A client that waits to be asked for its body and is not may send it or the next request;
+        nobody could tell which, so this answer is the last."""
+        self.is_last = self.is_last or self._owes_consent
 
     def _end(self) -> None:
         self.is_over = True
