@@ -3,6 +3,8 @@
 import os
 import signal
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -75,6 +77,20 @@ def test_power(host: Host, guest: GuestSpec) -> None:
     assert host.call("reboot", guest=guest, is_hard=True).power == "running"
     assert host.call("stop", guest_id=guest.id, patience_s=0).power == "shutdown"
     host.call("destroy", guest_id=guest.id)
+
+
+def test_who_destroys_a_guest_does_not_wait_until_it_shuts_down(
+    host: Host, tiny: GuestImage
+) -> None:
+    deaf = spec(tiny.disk, user_data="#!/bin/sh\nkillall acpid")
+    host.call("create", guest=deaf)
+    booted(host, deaf)
+    with ThreadPoolExecutor(1) as threads:
+        stopping = threads.submit(host.call, "stop", guest_id=deaf.id, patience_s=3600)
+        time.sleep(1)
+        host.call("destroy", guest_id=deaf.id)
+        assert stopping.result().power == "shutdown"
+    assert power(host, deaf) is None
 
 
 def test_guests_outlive_the_agent_and_libvirtd(host: Host, guest: GuestSpec) -> None:

@@ -96,6 +96,7 @@ class LibvirtHypervisor:
             return self._started(guest)
 
     def destroy(self, guest_id: str, keep_disks: bool = False) -> None:
+        self._interrupt(guest_id)
         with self._alone(guest_id):
             domain = self._found(guest_id)
             if domain is not None:
@@ -299,6 +300,14 @@ class LibvirtHypervisor:
         if domain is None:
             raise NoSuchGuest(f"{guest_id} is not on {self._options.host}")
         return domain
+
+    def _interrupt(self, guest_id: str) -> None:
+        """Pull the plug of a guest, so that nobody waits until it shuts down by itself."""
+        domain = self._found(guest_id)
+        with ignoring("NO_DOMAIN"):
+            # One that is just coming in has nothing but its life, which tells of its volumes.
+            if domain is not None and domain.isPersistent():
+                power.end(domain)
 
     @contextmanager
     def _alone(self, guest_id: str) -> Iterator[None]:
