@@ -314,6 +314,10 @@ class Engine:
             if is_worth_it and (flow.has_subject or flow.every_s is not None):
                 flow.failed(failure)
             self._end(session, row, flow, "error", failure)
+        log.info(
+            "a flow failed", kind=row.kind, step=failure.step, subject=row.subject,
+            error=failure.error, text=failure.text[:500],
+        )  # fmt: skip
 
     def _end(
         self, session: Session, row: FlowRecord, flow: Flow[Any], what: str,

@@ -88,7 +88,8 @@ def test_what_a_database_refuses_is_told_without_the_rows(
     assert (name, payload["error"]) == ("toy.careless.error", "IntegrityError")
     assert "status" in payload["text"]
     assert "tell-nobody" not in json.dumps(payload)
-    assert "a step failed" in json.dumps(logged())
+    messages = [line["message"] for line in logged()]
+    assert messages == ["a step failed", "a flow failed"]
     assert "tell-nobody" not in json.dumps(logged())
 
 
