@@ -6,15 +6,14 @@ from hashlib import md5, sha1
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.x509.oid import NameOID
 
-from onestack.core import clock
+from onestack.core.certificate import self_signed
 from onestack.core.errors import BadRequest
 
 KEY_BITS = 2048
-CERTIFICATE_DAYS = 3650
+LIFETIME = dt.timedelta(days=3650)
 
 
 class BadKey(BadRequest):
@@ -55,19 +54,6 @@ def fingerprint(kind: str, public_key: str) -> str:
 
 def _certificate(key: rsa.RSAPrivateKey, user_id: str) -> str:
     """A certificate for a key, which the key itself vouches for."""
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, user_id[:64])])
-    now = clock.now()
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now)
-        .not_valid_after(now + dt.timedelta(days=CERTIFICATE_DAYS))
-        .add_extension(
-            x509.ExtendedKeyUsage([x509.oid.ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False
-        )
-        .sign(key, hashes.SHA256())
-    )
+    use = x509.ExtendedKeyUsage([x509.oid.ExtendedKeyUsageOID.CLIENT_AUTH])
+    made = self_signed(key, user_id[:64], LIFETIME, [(use, False)])
     return made.public_bytes(serialization.Encoding.PEM).decode()

@@ -7,10 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-
-from onestack.core import clock
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -67,26 +65,12 @@ class SamlKeys:
 
 def _new_pair() -> bytes:
     from cryptography import x509  # which takes long to load, and is seldom needed
-    from cryptography.x509.oid import NameOID
+
+    from onestack.core.certificate import pem, self_signed
 
     key = rsa.generate_private_key(public_exponent=65537, key_size=_KEY_BITS)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "onestack SAML signing")])
-    begins = clock.now().replace(tzinfo=dt.UTC) - _BACKDATED
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(begins)
-        .not_valid_after(begins + _LIFETIME)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    return private + certificate.public_bytes(serialization.Encoding.PEM)
+    subject = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    extensions = [(x509.BasicConstraints(ca=False, path_length=None), True), (subject, False)]
+    name = "onestack SAML signing"
+    certificate = self_signed(key, name, _LIFETIME, extensions, backdated=_BACKDATED)
+    return pem(key) + certificate.public_bytes(serialization.Encoding.PEM)

@@ -13,16 +13,15 @@ from contextlib import suppress
 from pathlib import Path
 
 import msgspec
-from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
-from onestack.core import clock, log
+from onestack.core import log
+from onestack.core.certificate import pem, self_signed
 
 HELLO_S = 10.0
 PIECE_BYTES = 256 << 10
-NAME = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "onestack-offer")])
+DAY = dt.timedelta(days=1)
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Handler = Callable[[str, Streams], Awaitable[None]]
@@ -131,28 +130,11 @@ async def _closed(writer: asyncio.StreamWriter) -> None:
 def _identity() -> tuple[ssl.SSLContext, str]:
     """A certificate for this offer alone, and its fingerprint."""
     key = ec.generate_private_key(ec.SECP256R1())
-    now = clock.now().replace(tzinfo=dt.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(NAME)
-        .issuer_name(NAME)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
+    certificate = self_signed(key, "onestack-offer", 2 * DAY, backdated=DAY)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with tempfile.TemporaryDirectory() as folder:  # Python reads keys from files only
         path = Path(folder, "identity.pem")
         path.touch(0o600)
-        path.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-            + certificate.public_bytes(serialization.Encoding.PEM)
-        )
+        path.write_bytes(pem(key) + certificate.public_bytes(serialization.Encoding.PEM))
         context.load_cert_chain(path)
     return context, certificate.fingerprint(hashes.SHA256()).hex()
