@@ -2,8 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import unquote
 
@@ -24,7 +23,7 @@ from onestack.core.errors import (
     Unavailable,
     UriTooLong,
 )
-from onestack.core.exchange import negotiate, run
+from onestack.core.exchange import negotiate
 from onestack.core.response import Response, send
 from onestack.core.routes import PROJECT, ByMethod, Routes
 from onestack.core.streams import Channel, Producer, Receive, Send, Upload
@@ -93,9 +92,9 @@ class Application:
                 raise NotFound
             turn.found = _operation(turn.service, by_method, request)
             if not (turn.brings_body or turn.streams):
-                answer = self._prepared(turn)
+                self._prepare(turn)
                 if not turn.blocks:
-                    turn.response = answer()
+                    turn.response = turn.answer()
         return turn
 
     async def carry_on(self, turn: Turn, channel: Channel) -> None:
@@ -120,24 +119,35 @@ class Application:
         self._flushing = False
         log.flush()
 
-    def _prepared(self, turn: Turn) -> Callable[[], Response]:
-        """How the answer is made; what can be refused without that is refused."""
-        assert turn.service is not None
+    def _prepare(self, turn: Turn) -> None:
+        """Know which operation is meant, and in which version."""
+        service, request = turn.service, turn.request
+        assert service is not None
         assert turn.found is not None
-        turn.operation = _meant(turn.found, turn.request)
-        turn.context = self._context(turn)
-        return partial(run, turn.service, turn.operation, turn.context)
+        operation = turn.operation = _meant(turn.found, request)
+        version = negotiate(service, request)
+        if not operation.window.holds(version):
+            raise NotFound
+        context = Context(self.cloud, request, operation.rule, turn.request_id, version)
+        context.path_project_id = turn.parameters.pop(PROJECT, None)
+        context.parameters = turn.parameters
+        for name, value in turn.parameters.items():
+            if name.endswith("_id"):
+                trace.about(value)
+        context.writes = request.method not in ("GET", "HEAD") and not operation.reads
+        turn.context = context
 
     async def _answer(self, turn: Turn, receive: Receive) -> Response:
         """The answer to a request that waits for its body or for a thread."""
         request = turn.request
         if turn.streams:
             request.stream = turn.upload = Upload(receive, request.headers)
-            return await self._streamed(turn, turn.upload, self._prepared(turn))
+            self._prepare(turn)
+            return await self._streamed(turn, turn.upload)
         if turn.brings_body:
             request.body = await self._body(request, receive)
-        answer = self._prepared(turn)
-        return await self.threads.run(answer) if turn.blocks else answer()
+            self._prepare(turn)
+        return await self.threads.run(turn.answer) if turn.blocks else turn.answer()
 
     def _admit(self, request: Request) -> None:
         """Refuse what is too large or no URL; from here on the path is readable."""
@@ -174,31 +184,13 @@ class Application:
             raise RequestTimeout from None
         return b"".join(parts)
 
-    def _context(self, turn: Turn) -> Context:
-        request, operation = turn.request, turn.operation
-        assert turn.service is not None
-        assert operation is not None
-        version = negotiate(turn.service, request)
-        if not operation.window.holds(version):
-            raise NotFound
-        context = Context(self.cloud, request, operation.rule, turn.request_id, version)
-        context.path_project_id = turn.parameters.pop(PROJECT, None)
-        context.parameters = turn.parameters
-        for name, value in turn.parameters.items():
-            if name.endswith("_id"):
-                trace.about(value)
-        context.writes = request.method not in ("GET", "HEAD") and not operation.reads
-        return context
-
-    async def _streamed(
-        self, turn: Turn, upload: Upload, answer: Callable[[], Response]
-    ) -> Response:
+    async def _streamed(self, turn: Turn, upload: Upload) -> Response:
         """Run an operation on a thread while its body comes in."""
         assert turn.context is not None
         upload.before_waiting = turn.context.check_released
         feeder = asyncio.ensure_future(upload.feed())
         try:
-            return await self.streams.run(answer)
+            return await self.streams.run(turn.answer)
         finally:
             upload.stop()
             feeder.cancel()

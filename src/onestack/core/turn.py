@@ -11,7 +11,7 @@ from onestack.core import log, metrics, trace
 from onestack.core.api import Actions, Microversions, Operation, Service
 from onestack.core.context import Context, Request
 from onestack.core.errors import ApiError, InternalError
-from onestack.core.exchange import failure
+from onestack.core.exchange import failure, run
 from onestack.core.response import Header, Response
 from onestack.core.shapes import Version
 from onestack.core.streams import Upload
@@ -89,6 +89,13 @@ class Turn:
             and self.context is not None
             and self.operation.blocks(self.context)
         )
+
+    def answer(self) -> Response:
+        """What the operation answers, now that all of the request is here."""
+        assert self.service is not None
+        assert self.operation is not None
+        assert self.context is not None
+        return run(self.service, self.operation, self.context)
 
     @property
     def is_complete(self) -> bool:
