@@ -2,6 +2,7 @@
 
 import pytest
 
+from onestack.core.policy import Policy
 from tests.cloud import Local
 from tests.compute.clients import Networked
 from tests.settle import settle
@@ -65,6 +66,25 @@ def test_an_administrator_puts_servers_on_any_network(client: Networked) -> None
     client.admin.post(path, card)
     settle(client.local)
     assert stranger.show(server)["addresses"].keys() == {"private"}
+
+
+def test_who_may_go_outside_is_a_rule(client: Networked) -> None:
+    body = {"network": {"name": "outside", "router:external": True}}
+    made = client.local.ask("POST", "/network/v2.0/networks", body, client.admin.token)
+    public = made.body["network"]["id"]
+    assert "external network" in client.refused(403, networks=[{"uuid": public}])
+    client.create(client.admin, networks=[{"uuid": public}])
+    card = {"interfaceAttachment": {"net_id": public}}
+    path = f"/servers/{client.built()['id']}/os-interface"
+    client.member.post(path, card, 403)
+    policy = client.local.cloud.get(Policy)
+    texts = {rule.name: text for rule, text, _ in policy.items()}
+    texts["network:attach_external_network"] = "role:member"
+    client.local.cloud.put(Policy([rule for rule, _, _ in policy.items()], texts))
+    try:
+        client.member.post(path, card)
+    finally:
+        client.local.cloud.put(policy)
 
 
 def test_an_address_is_chosen(client: Networked) -> None:

@@ -31,7 +31,7 @@ from onestack.compute.flavors import change as change_flavors
 from onestack.compute.flavors import read as read_flavors
 from onestack.compute.flavors.record import bootstrap
 from onestack.compute.hypervisor import Hypervisor
-from onestack.compute.rules import SHARED
+from onestack.compute.rules import ATTACH_EXTERNAL, SHARED
 from onestack.compute.servers import actions, contents
 from onestack.compute.settings import ComputeSettings
 from onestack.compute.style import ROOT, VERSIONS, ComputeStyle
@@ -40,7 +40,9 @@ from onestack.core.api import Service
 from onestack.core.flow import Flow
 
 # Rules that an operation judges by besides the one that it declares.
-JUDGED_TOO = (server_groups.ALL, limits.OTHERS, *contents.JUDGED_TOO, *actions.JUDGED_TOO)
+JUDGED_TOO = (
+    ATTACH_EXTERNAL, server_groups.ALL, limits.OTHERS, *contents.JUDGED_TOO, *actions.JUDGED_TOO
+)  # fmt: skip
 
 SERVICE = Service(
     name="compute",

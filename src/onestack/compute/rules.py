@@ -29,6 +29,10 @@ class Owned(Protocol):
     user_id: Any
 
 
+# Upstream names this one after what it is about, not after the operations that ask it.
+ATTACH_EXTERNAL = Rule("network:attach_external_network", ADMIN, PROJECT)
+
+
 def rule(name: str, check: str = ADMIN) -> Rule:
     """A rule under upstream's name, that tokens for projects can meet."""
     return Rule(f"os_compute_api:{name}", check, PROJECT)

@@ -238,8 +238,10 @@ def _planned(ctx: Context, server: ServerRecord, body: InterfaceWanted) -> Reque
             Requested(network_id=body.net_id, port_id=body.port_id, address=address, tag=body.tag)
         ]
     try:
-        is_admin = rules.is_admin(ctx)
-        found = network.plan(ctx.session, server.project_id, wanted, is_admin=is_admin)
+        found = network.plan(
+            ctx.session, server.project_id, wanted, is_admin=rules.is_admin(ctx),
+            goes_outside=rules.is_allowed_own(ctx, rules.ATTACH_EXTERNAL),
+        )  # fmt: skip
     except Conflict as error:
         if body.port_id:
             raise

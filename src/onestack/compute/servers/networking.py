@@ -8,7 +8,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from onestack import network
-from onestack.compute.rules import is_admin
+from onestack.compute import rules
 from onestack.compute.servers.record import InterfaceRecord, ServerRecord, interfaces_of
 from onestack.compute.servers.wanted import WantedNic
 from onestack.core import flow_record
@@ -72,8 +72,9 @@ def planned(ctx: Context, asked: list[WantedNic] | str | None, count: int) -> li
     project_id = str(ctx.caller.project_id)
     try:
         found = network.plan(
-            ctx.session, project_id, wanted, is_admin=is_admin(ctx), makes=asked == AUTO
-        )
+            ctx.session, project_id, wanted, is_admin=rules.is_admin(ctx),
+            goes_outside=rules.is_allowed_own(ctx, rules.ATTACH_EXTERNAL), makes=asked == AUTO,
+        )  # fmt: skip
     except NotFound as error:
         raise BadRequest(error.text) from None
     if asked == AUTO and not found:

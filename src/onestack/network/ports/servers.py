@@ -123,9 +123,12 @@ def plan(
     wanted: Sequence[Requested] | None = None,
     *,
     is_admin: bool = False,
+    goes_outside: bool = False,
     makes: bool = False,
 ) -> list[Requested]:
     """Check what a server is to be connected to, and fill in what was left open.
+
+    Whoever `goes_outside` may be on external networks that are not shared with them.
 
     None stands for the one network that the project has; for none when it has none, unless
     `makes` wants one to be made.
@@ -150,7 +153,7 @@ def plan(
             continue
         if each.network_id is None or each.network_id not in networks:
             raise NetworkNotFound(id=str(each.network_id)[:64])
-        if networks[each.network_id].external and not is_admin:
+        if networks[each.network_id].external and not goes_outside:
             owner = networks[each.network_id].project_id
             if owner != project_id and not networks[each.network_id].shared:
                 raise ExternalNetworkAttachForbidden(id=each.network_id)
