@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 import msgspec
-from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from onestack.core import clock, doorbell, fence, flow_record, lease, log, trace
@@ -112,10 +111,7 @@ class Engine:
 
     def next_due(self) -> dt.datetime | None:
         """When there is something to do, as far as is known now."""
-        with self.database.transaction(write=False) as session:
-            return session.scalar(
-                select(func.min(FlowRecord.due_at)).where(FlowRecord.kind.in_(self.flows))
-            )
+        return lease.next_due(self.database, list(self.flows))
 
     def run_one(self) -> bool:
         """Run one due step, and the errand that it returns; False when nothing is due."""

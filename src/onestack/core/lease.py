@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
-from sqlalchemy import Executable, Table, bindparam, delete, select, update
+from sqlalchemy import Executable, Table, bindparam, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from onestack.core import clock
@@ -18,9 +18,11 @@ HASTY_TRIES = 2
 # Built once: what a step costs is mostly the building of its statements.
 _FLOWS = cast(Table, FlowRecord.__table__)
 _OURS = (_FLOWS.c.id == bindparam("taken"), _FLOWS.c.fence == bindparam("drawn"))
+_KNOWN = among(_FLOWS.c.kind, "kinds")
+_NEXT_DUE = select(func.min(_FLOWS.c.due_at)).where(_KNOWN)
 _DUE = (
     select(_FLOWS)
-    .where(_FLOWS.c.due_at <= bindparam("now"), among(_FLOWS.c.kind, "kinds"))
+    .where(_FLOWS.c.due_at <= bindparam("now"), _KNOWN)
     .order_by(_FLOWS.c.due_at, _FLOWS.c.started_at)
     .limit(1)
     .with_for_update(skip_locked=True)
@@ -34,6 +36,13 @@ _HOLD_PARENT = select(_FLOWS.c.id).where(_FLOWS.c.id == bindparam("parent")).wit
 
 class LeaseLost(Exception):
     """The flow is somebody else's by now; nothing of this step may be written."""
+
+
+def next_due(database: Database, kinds: list[str]) -> dt.datetime | None:
+    """When the first of all flows is due; for those that are under way, when their lease ends."""
+    with database.transaction(write=False) as session:
+        found: dt.datetime | None = session.connection().scalar(_NEXT_DUE, {"kinds": kinds})
+        return found
 
 
 def take(database: Database, kinds: list[str], holder: str, seconds: float) -> FlowRecord | None:

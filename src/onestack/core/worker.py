@@ -49,11 +49,10 @@ class Worker:
             for future in [each for each in self._out if each.done()]:
                 self.engine.settle(self._out.pop(future), future.result())
             while len(self._out) < self._errands_max:
-                wait_s = self._wait_s()
-                if wait_s is None or wait_s > 0:
-                    return wait_s
                 row = self.engine.take()
-                work = self.engine.advance(row) if row is not None else None
+                if row is None:
+                    return self._wait_s()
+                work = self.engine.advance(row)
                 if work is not None:
                     self._send_out(work)
                 await asyncio.sleep(0)  # requests come between two steps
