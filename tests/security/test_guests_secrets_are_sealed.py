@@ -50,14 +50,14 @@ def sent(client: Client) -> list[str]:
     while (row := engine.take()) is not None:
         work = engine.advance(row)
         check_rows(client)
-        if work is None:
-            continue
-        taken_up = engine.advance(stored(client, row.id))
-        assert taken_up is not None
-        assert taken_up.errand == work.errand
-        if any(each in str(work.errand.arguments) for each in written()):
-            found.append(str(work.errand.method))
-        engine.settle(work, engine.carry_out(work))
+        while work is not None:
+            taken_up = engine.advance(stored(client, row.id))
+            assert taken_up is not None
+            assert taken_up.errand == work.errand
+            if any(each in str(work.errand.arguments) for each in written()):
+                found.append(str(work.errand.method))
+            work = engine.settle(work, engine.carry_out(work))
+            check_rows(client)
     return found
 
 

@@ -114,13 +114,13 @@ class Engine:
         return lease.next_due(self.database, list(self.flows))
 
     def run_one(self) -> bool:
-        """Run one due step, and the errand that it returns; False when nothing is due."""
+        """Run one due step, and the errands to which it leads; False when nothing is due."""
         row = self.take()
         if row is None:
             return False
         work = self.advance(row)
-        if work is not None:
-            self.settle(work, self.carry_out(work))
+        while work is not None:
+            work = self.settle(work, self.carry_out(work))
         return True
 
     def run_until_idle(self) -> int:
@@ -163,16 +163,16 @@ class Engine:
         finally:
             fence.current.reset(token)
 
-    def settle(self, work: Work, outcome: Outcome) -> None:
-        """Write down how an errand ended."""
+    def settle(self, work: Work, outcome: Outcome) -> Work | None:
+        """Go on after an errand; what the next step wants done outside is for `carry_out` too."""
         with self._traced(work.row):
             try:
                 if outcome.error is not None:
                     raise outcome.error
-                with self._leased(work.row) as session:
-                    self._enter(session, work.row, work.errand.then, {"value": outcome.value})
+                return self._go_on(work.row, work.errand.then, {"value": outcome.value})
             except Exception as error:
                 self._stumble(work.row, error, work.errand)
+        return None
 
     def renew(self, rows: Iterable[FlowRecord]) -> None:
         """Keep the leases of errands that take long."""
@@ -199,7 +199,7 @@ class Engine:
             errand = Errand.from_row(row.errand, self._cloud)
             if errand.child is None:
                 return Work(row, errand)
-            self._child_ended(row, errand)
+            return self._child_ended(row, errand)
         return None
 
     def _hopeless(self, row: FlowRecord) -> Failure | None:
@@ -213,11 +213,36 @@ class Engine:
             return Failure("Crashed", text, row.step)
         return None
 
-    def _step(self, row: FlowRecord) -> Work | None:
+    def _go_on(self, row: FlowRecord, name: str, answer: dict[str, Any] | None) -> Work | None:
+        """Run the step that comes after an errand, under the same lease. If that fails, only the
+        answer is written down, and the step is tried by itself."""
+        row.step, row.answer, row.errand = name, answer, None
+        reason = self._hopeless(row)
+        if reason is not None:
+            with self._leased(row) as session:
+                self._condemn(session, row, reason)
+            return None
+        try:
+            with trace.span("flow", f"{row.kind}.{name}"):
+                return self._step(row, is_new=True)
+        except lease.LeaseLost:
+            raise
+        except Exception:
+            with self._leased(row) as session:
+                self._enter(session, row, name, answer)
+        return None
+
+    def _step(self, row: FlowRecord, *, is_new: bool = False) -> Work | None:
         with self._leased(row) as session:
             flow = self._load(session, row)
+            if is_new:
+                flow.show(row.step)
             errand = self._follow(session, row, flow, flow.take(row.step, row.answer))
-        return Work(row, errand) if errand is not None else None
+        if errand is None:
+            return None
+        row.tries = 1  # its first try follows at once, under the same lease
+        row.state = flow.state  # the answer goes to a flow that remembers this
+        return Work(row, errand)
 
     def _follow(
         self, session: Session, row: FlowRecord, flow: Flow[Any], what: Next
@@ -227,18 +252,19 @@ class Engine:
             case None:
                 self._end(session, row, flow, "end")
             case Sleep(seconds=seconds):
-                due_at = self._in(row, seconds)
-                lease.write(session, row, state=flow.state, due_at=due_at, tries=0)
+                lease.write(
+                    session, row, step=row.step, state=flow.state, answer=row.answer, errand=None,
+                    due_at=self._in(row, seconds), tries=0,
+                )  # fmt: skip
             case Child():
                 self._begin_child(session, row, flow, what)
             case Ask() | Compute():
                 errand = Errand.of(flow, what)
                 stored = errand.to_row(self._cloud)
-                row.tries = 1  # its first try follows at once, under the same lease
-                row.state = flow.state  # the answer goes to a flow that remembers this
                 lease.write(
-                    session, row, state=row.state, errand=stored, answer=None, tries=row.tries
-                )
+                    session, row, step=row.step, state=flow.state, errand=stored, answer=None,
+                    tries=1,
+                )  # fmt: skip
                 return errand
             case _:
                 self._move(session, row, flow, flow.name_of(what))
@@ -253,20 +279,20 @@ class Engine:
         errand = Errand.of(flow, wanted)
         errand.child = child
         lease.write(
-            session, row, state=flow.state, errand=errand.to_row(self._cloud), answer=None,
-            due_at=None, tries=0,
+            session, row, step=row.step, state=flow.state, errand=errand.to_row(self._cloud),
+            answer=None, due_at=None, tries=0,
         )  # fmt: skip
 
-    def _child_ended(self, row: FlowRecord, errand: Errand) -> None:
+    def _child_ended(self, row: FlowRecord, errand: Errand) -> Work | None:
         failure = (row.answer or {}).get("failure")
+        if failure is None:
+            return self._go_on(row, errand.then, None)
         with self._leased(row) as session:
-            if failure is None:
-                self._enter(session, row, errand.then)
-            else:
-                self._otherwise(session, row, errand, Failure(**failure))
+            self._otherwise(session, row, errand, Failure(**failure))
+        return None
 
     def _enter(
-        self, session: Session, row: FlowRecord, name: str, answer: dict[str, Any] | None = None
+        self, session: Session, row: FlowRecord, name: str, answer: dict[str, Any] | None
     ) -> None:
         self._move(session, row, self._load(session, row), name, answer)
 

@@ -47,7 +47,9 @@ class Worker:
         """Do what can be done now; how long there will be nothing to do."""
         try:
             for future in [each for each in self._out if each.done()]:
-                self.engine.settle(self._out.pop(future), future.result())
+                work = self.engine.settle(self._out.pop(future), future.result())
+                if work is not None:
+                    self._send_out(work)
             while len(self._out) < self._errands_max:
                 row = self.engine.take()
                 if row is None:

@@ -11,7 +11,7 @@ from onestack.core.db import Database
 from onestack.core.engine import Engine
 from onestack.core.errors import Conflict
 from onestack.core.fence import Fence, Gate, Superseded
-from onestack.core.flow import Failure, Flow, Next, Sleep, step
+from onestack.core.flow import Ask, Failure, Flow, Next, Sleep, step
 from tests.core.conftest import Logged
 from tests.core.flow.stage import Agents, Answering, Walk, events, machine, rows, settle, start
 from tests.simulator.toys import Machine
@@ -33,6 +33,39 @@ def test_an_agent_that_fails_is_asked_again_and_the_step_is_not_repeated(
     settle(engine, time)
     assert len(agents.asked) == 3
     assert machine(database).boots == 5
+
+
+def test_a_step_that_fails_after_an_errand_is_tried_again_without_it(
+    database: Database, time: clock.Simulated
+) -> None:
+    tried: list[int] = []
+
+    class Clumsy(Flow[Machine]):
+        notes: list[str] = []
+
+        @step(shows="asking")
+        def ask(self) -> Next:
+            self.notes = [*self.notes, "asked"]
+            return Ask("agent.a.toy", "Toy.add", {"left": 2, "right": 3}, then=self.write)
+
+        @step(shows="writing")
+        def write(self, total: int) -> Next:
+            tried.append(total)
+            self.notes = [*self.notes, "written"]
+            self.subject.boots += total
+            if len(tried) < 3:
+                raise ValueError("dropped")
+            self.subject.status = " ".join(self.notes)
+            return None
+
+    agents = Agents(lambda left, right: left + right)
+    engine = Engine(database, agents, [Clumsy])
+    start(database, Clumsy)
+    assert engine.run_one()
+    assert machine(database).task_state == "writing"
+    settle(engine, time)
+    assert (len(agents.asked), tried) == (1, [5, 5, 5])
+    assert (machine(database).boots, machine(database).status) == (5, "asked written")
 
 
 def test_a_poison_step_fails_after_its_tries_with_growing_pauses(
@@ -171,6 +204,26 @@ def test_a_flow_ends_at_its_deadline(database: Database, time: clock.Simulated) 
     settle(engine, time)
     assert machine(database).status == "DeadlineExceeded"
     assert time.monotonic() - began == 100
+
+
+def test_a_flow_that_always_has_another_errand_ends_at_its_deadline(
+    database: Database, time: clock.Simulated
+) -> None:
+    class Restless(Flow[Machine]):
+        deadline_s = 100.0
+
+        @step()
+        def ask(self) -> Next:
+            return Ask("agent.a.toy", "Toy.wait", {}, then=self.ask)
+
+        def failed(self, failure: Failure) -> None:
+            self.subject.status = f"{failure.error} at {failure.step}"
+
+    agents = Agents(lambda: time.advance(20))
+    start(database, Restless)
+    settle(Engine(database, agents, [Restless]), time)
+    assert machine(database).status == "DeadlineExceeded at ask"
+    assert len(agents.asked) == 5
 
 
 def test_a_step_that_outlived_its_lease_writes_nothing(
