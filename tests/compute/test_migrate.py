@@ -4,6 +4,9 @@ from typing import Any
 
 import pytest
 
+from onestack.core.engine import Engine
+from tests import accounts
+from tests.compute.actors import Actor
 from tests.compute.movers import Mover
 from tests.conftest import Clouds
 from tests.settle import settle
@@ -67,6 +70,29 @@ def test_a_migration_is_shown_while_it_is_under_way(mover: Mover) -> None:
     assert mover.member.ask("GET", f"/servers/{server['id']}/migrations").status == 403
     answer = mover.admin.ask("GET", f"/servers/{server['id']}/migrations/77")
     assert answer.status == 404
+
+
+def test_a_projects_manager_moves_its_servers(mover: Mover) -> None:
+    server = mover.built()
+    before = mover.host(server)
+    other = sorted(set(mover.hosts()) - {before})[0]
+    known = accounts.newcomer(mover.local, "boss", "manager", mover.member.project)
+    manager = Actor(mover.local, known.token, known.project, "2.104")
+    path = f"/servers/{server['id']}"
+    for named in ({"os-migrateLive": {**AUTO, "host": other}}, {"migrate": {"host": other}}):
+        assert manager.ask("POST", f"{path}/action", named).status == 403
+    for asked in ({"os-migrateLive": AUTO}, {"migrate": None}):
+        assert mover.member.ask("POST", f"{path}/action", asked).status == 403
+    manager.post(f"{path}/action", {"os-migrateLive": AUTO}, 202)
+    assert mover.local.cloud.get(Engine).run_one()  # the other host is chosen
+    (shown,) = manager.get(f"{path}/migrations")["migrations"]
+    (whole,) = mover.admin.get(f"{path}/migrations")["migrations"]
+    assert (shown["source_compute"], whole["source_compute"]) == (None, before)
+    assert {each for each in whole if shown[each] != whole[each]} == {
+        "source_compute", "source_node", "dest_compute", "dest_node", "dest_host",
+    }  # fmt: skip
+    settle(mover.local)
+    assert mover.host(server) != before
 
 
 def test_a_host_may_be_named(mover: Mover) -> None:

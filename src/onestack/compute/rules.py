@@ -10,6 +10,8 @@ SHARED = {
     "context_is_admin": "role:admin",
     "project_member_api": "role:member and project_id:%(project_id)s",
     "project_reader_api": "role:reader and project_id:%(project_id)s",
+    "project_manager_api": "role:manager and project_id:%(project_id)s",
+    "project_manager_or_admin": "rule:project_manager_api or rule:context_is_admin",
     "project_member_or_admin": "rule:project_member_api or rule:context_is_admin",
     "project_reader_or_admin": "rule:project_reader_api or rule:context_is_admin",
 }
@@ -17,6 +19,7 @@ PROJECT = frozenset({"project"})  # servers belong to projects, and so do those 
 
 ADMIN = "rule:context_is_admin"
 ANYONE = "@"
+MANAGER = "rule:project_manager_or_admin"
 MEMBER = "rule:project_member_or_admin"
 READER = "rule:project_reader_or_admin"
 OWN_USER = "(rule:context_is_admin) or user_id:%(user_id)s"

@@ -17,6 +17,7 @@ api = Operations("migrations")
 
 UNDER_WAY = ("queued", "preparing", "running", "post-migrating", "pre-migrating", "migrating")
 LIVE = "live-migration"
+HOSTS = rules.rule("servers:migrations:index:host")
 
 
 class MigrationQuery(Shape):
@@ -123,15 +124,21 @@ def index(ctx: Context, query: MigrationQuery) -> Page[MigrationView]:
 
 @api.get(
     "/v2.1/servers/{server_id}/migrations",
-    rules.rule("servers:migrations:index"),
+    rules.rule("servers:migrations:index", rules.MANAGER),
     key="migrations",
     since="2.23",
 )
 def of_server(ctx: Context, server_id: str) -> Page[ServerMigrationView]:
-    """List a server's live migrations that are under way."""
+    """List a server's live migrations that are under way; from where to where is for who may know
+    of hosts."""
     server = access.owned(ctx, server_id)
     rows = ctx.session.scalars(_live(server.id).order_by(MigrationRecord.id.desc()))
-    return Page([_server_view(each) for each in rows])
+    shown = [_server_view(each) for each in rows]
+    if not rules.is_allowed_own(ctx, HOSTS):
+        for each in shown:
+            each.source_compute = each.source_node = None
+            each.dest_compute = each.dest_node = each.dest_host = None
+    return Page(shown)
 
 
 @api.get(

@@ -81,5 +81,6 @@ FLOWS: tuple[type[Flow[Any]], ...] = (
 
 # Rules that actions judge by besides the ones that they declare.
 JUDGED_TOO = (
-    lock.UNLOCK_OVERRIDE, migrate.HOST_RULE, snapshot.VOLUME_BACKED, shelve.TO_HOST,
+    lock.UNLOCK_OVERRIDE, migrate.HOST_RULE, migrate.LIVE_HOST_RULE, snapshot.VOLUME_BACKED,
+    migrations.HOSTS, shelve.TO_HOST,
 )  # fmt: skip

@@ -26,6 +26,7 @@ api = Operations("server migration")
 COLD_STATES = ("active", "stopped")
 LIVE_STATES = ("active", "paused")
 HOST_RULE = rules.rule("os-migrate-server:migrate:host")
+LIVE_HOST_RULE = rules.rule("os-migrate-server:migrate_live:host")
 HostName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[a-zA-Z0-9-._]*$")]
 
 
@@ -54,7 +55,10 @@ class LiveBody(Shape, forbid_unknown_fields=True):
 
 
 @api.post(
-    action.PATH, action.rule("os-migrate-server:migrate", rules.ADMIN), action="migrate", status=202
+    action.PATH,
+    action.rule("os-migrate-server:migrate", rules.MANAGER),
+    action="migrate",
+    status=202,
 )
 def migrate(ctx: Context, server_id: str, body: MigrateBody | None) -> None:
     """Move a server to another host; it is shut down on the way, and to be confirmed there."""
@@ -70,7 +74,7 @@ def migrate(ctx: Context, server_id: str, body: MigrateBody | None) -> None:
 
 @api.post(
     action.PATH,
-    action.rule("os-migrate-server:migrate_live", rules.ADMIN),
+    action.rule("os-migrate-server:migrate_live", rules.MANAGER),
     action="os-migrateLive",
     status=202,
 )
@@ -78,6 +82,7 @@ def migrate_live(ctx: Context, server_id: str, body: LiveBody) -> None:
     """Move a server to another host while it runs."""
     server = access.unlocked(ctx, server_id)
     if body.host is not None:
+        ctx.allow(server, rule=LIVE_HOST_RULE)
         _check_host(ctx, server, body.host)
     check_state(server, "os-migrateLive", LIVE_STATES)
     moving.check_is_up(ctx.session, server)
