@@ -4,7 +4,7 @@ import random
 from concurrent.futures import ThreadPoolExecutor
 
 from onestack import placement
-from onestack.core.db import Database
+from onestack.core.db import Database, counted
 from onestack.core.errors import Conflict
 from onestack.placement.candidates import Group, Request
 from onestack.placement.forest import Forest, Provider
@@ -123,6 +123,20 @@ def test_the_snapshot_is_what_is_in_the_database(own: Placement) -> None:
                     for f in (updated, built)
                 )
                 assert found == expected
+
+
+def test_after_a_claim_only_what_is_in_use_is_read(own: Placement) -> None:
+    kept = own.local.cloud.get(placement.Snapshot)
+    provider = own.provider(VCPU=4, traits=("HW_NUMA_ROOT",), aggregates=(GROUPS[0],))
+    with kept.forest() as forest:
+        assert forest.providers[provider].room == {"VCPU": 4}
+    own.allocate(new_id(), {provider: {"VCPU": 3}})
+    with counted() as statements, kept.forest() as forest:
+        found = forest.providers[provider]
+    assert (found.room, found.traits, found.aggregates) == (
+        {"VCPU": 1}, {"HW_NUMA_ROOT"}, {GROUPS[0]},
+    )  # fmt: skip
+    assert len(statements) <= 4, statements
 
 
 def _change(own: Placement, chance: random.Random, providers: list[str]) -> None:

@@ -79,7 +79,7 @@ def spec_of(
         avoid=frozenset(avoid),
         same_host=_hosts_of(session, hints, "same_host") if "same_host" in hints else None,
         different_host=_hosts_of(session, hints, "different_host"),
-        group=_group_of(session, server.id),
+        group=_group_of(session, server.id) if "group" in hints else None,
     )
 
 

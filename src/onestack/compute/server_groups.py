@@ -188,8 +188,8 @@ def find(session: Session, group_id: str, project_id: str | None = None) -> Serv
 
 def of_server(session: Session, server_id: str) -> ServerGroupRecord | None:
     """The group that a server is in."""
-    membership = session.get(ServerGroupMemberRecord, server_id)
-    return None if membership is None else session.get(ServerGroupRecord, membership.group_id)
+    group_id = by_server(session, [server_id]).get(server_id)
+    return None if group_id is None else session.get(ServerGroupRecord, group_id)
 
 
 def by_server(session: Session, server_ids: Iterable[str]) -> dict[str, str]:

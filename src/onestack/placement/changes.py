@@ -7,7 +7,8 @@ from sqlalchemy import Table, bindparam, text, update
 from sqlalchemy.orm import Session
 
 from onestack.core import clock
-from onestack.placement.record import TOPIC, ProviderRecord
+from onestack.core.db import bump
+from onestack.placement.record import PROVIDERS_TOPIC, TOPIC, ProviderRecord
 
 _TAKE = text(
     "INSERT INTO revisions (topic, value) VALUES (:topic, 1) "
@@ -27,7 +28,14 @@ _TOUCH = (
 
 
 def begin(session: Session) -> int:
-    """Wait for whoever changes placement, and give the number of this change.
+    """Wait for whoever changes placement, and give the number of this change."""
+    number = begin_use(session)
+    bump(session, PROVIDERS_TOPIC)
+    return number
+
+
+def begin_use(session: Session) -> int:
+    """The same for a change of nothing but what is in use.
 
     The row of the revision is the lock, held until the commit: what is read from here on is
     what the last change left, so capacity is checked against rows that nobody else can touch,

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from onestack.core.db import Record
 
 TOPIC = "placement"
+PROVIDERS_TOPIC = "placement.providers"  # what they are, but not how much of them is in use
 UNKNOWN_OWNER = "00000000-0000-0000-0000-000000000000"  # of consumers from before version 1.8
 
 

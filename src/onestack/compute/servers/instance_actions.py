@@ -111,6 +111,14 @@ class ActionList(Shape):
 
 _ACTIONS = cast(Table, ActionRecord.__table__)
 _ADD = insert(_ACTIONS)
+_LAST = (
+    select(_ACTIONS.c.id, _ACTIONS.c.action, _ACTIONS.c.started_at, _ACTIONS.c.events)
+    .where(
+        _ACTIONS.c.server_id == bindparam("server"), _ACTIONS.c.request_id == bindparam("request")
+    )
+    .order_by(_ACTIONS.c.id.desc())
+    .limit(1)
+)
 _CHANGE = update(_ACTIONS).where(_ACTIONS.c.id == bindparam("changed"))
 
 
@@ -179,16 +187,9 @@ def begin_all(
 
 def finish(session: Session, server: ServerRecord, failure: Failure | None = None) -> None:
     """Note that what the request at hand did to a server is over, and what came of it."""
-    wanted = (
-        select(_ACTIONS.c.id, _ACTIONS.c.action, _ACTIONS.c.started_at, _ACTIONS.c.events)
-        .where(
-            _ACTIONS.c.server_id == server.id, _ACTIONS.c.request_id == (trace.current_id() or "")
-        )
-        .order_by(_ACTIONS.c.id.desc())
-        .limit(1)
-    )
     connection = session.connection()
-    row = connection.execute(wanted).first()
+    at_hand = {"server": server.id, "request": trace.current_id() or ""}
+    row = connection.execute(_LAST, at_hand).first()
     if row is None:
         return
     now = clock.now()

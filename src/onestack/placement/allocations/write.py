@@ -1,6 +1,6 @@
 """Writing allocations: all of a request or nothing, and never more than there is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, cast
 
 import msgspec
@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 from onestack.core import clock
 from onestack.core.errors import BadRequest, Conflict
 from onestack.placement import changes, known
+from onestack.placement.forest import Stock
 from onestack.placement.record import (
     UNKNOWN_OWNER,
     AllocationRecord,
@@ -115,16 +116,17 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
 def replace(session: Session, claims: Sequence[Claim], number: int | None = None) -> None:
     """Give each consumer what it claims, in place of what it has."""
     if number is None:
-        number = changes.begin(session)
+        number = changes.begin_use(session)
     connection = session.connection()
     ids = [claim.consumer_id for claim in claims]
     rows = connection.execute(_KNOWN_CONSUMERS, {"ids": ids})
     known_consumers: dict[str, int] = {row.id: row.generation for row in rows}
     for claim in claims:
         _check_generation(claim, known_consumers.get(claim.consumer_id))
-    _check_names(session, claims)
     freed = _free(connection, list(known_consumers))
-    _check_amounts(session, claims)
+    stock = stock_of(connection, {provider for claim in claims for provider in claim.amounts})
+    _check_names(session, claims, {provider for provider, _ in stock})
+    _check_amounts(claims, stock)
     for claim in claims:
         _write(connection, claim, is_new=claim.consumer_id not in known_consumers)
     taken = {provider for claim in claims for provider in claim.amounts}
@@ -134,7 +136,7 @@ def replace(session: Session, claims: Sequence[Claim], number: int | None = None
 
 def release(session: Session, consumer_id: str) -> bool:
     """Take from a consumer all that it has; whether that was anything."""
-    number = changes.begin(session)
+    number = changes.begin_use(session)
     connection = session.connection()
     freed = _free(connection, [consumer_id])
     connection.execute(_FORGET, {"ids": [consumer_id]})
@@ -156,12 +158,13 @@ def _check_generation(claim: Claim, present: int | None) -> None:
         raise ConsumerChanged(expected=shown[0], given=shown[1])
 
 
-def _check_names(session: Session, claims: Sequence[Claim]) -> None:
-    """Refuse resource classes and providers that there are not."""
-    wanted = {provider for claim in claims for provider in claim.amounts}
-    found = session.connection().scalars(_KNOWN_PROVIDERS, {"ids": list(wanted)})
-    for provider_id in sorted(wanted.difference(found)):
-        raise NoSuchProvider(provider_id=provider_id)
+def _check_names(session: Session, claims: Sequence[Claim], seen: Collection[str]) -> None:
+    """Refuse resource classes and providers that there are not; some providers were seen."""
+    doubtful = {provider for claim in claims for provider in claim.amounts}.difference(seen)
+    if doubtful:
+        found = session.connection().scalars(_KNOWN_PROVIDERS, {"ids": list(doubtful)})
+        for provider_id in sorted(doubtful.difference(found)):
+            raise NoSuchProvider(provider_id=provider_id)
     for claim in claims:
         names = {name for each in claim.amounts.values() for name in each}
         for name in known.unknown_classes(session, names):
@@ -176,10 +179,8 @@ def _free(connection: Connection, consumers: list[str]) -> set[str]:
     return freed
 
 
-def _check_amounts(session: Session, claims: Sequence[Claim]) -> None:
+def _check_amounts(claims: Sequence[Claim], stock: Mapping[tuple[str, str], Stock]) -> None:
     """Refuse what an inventory does not allow, or does not have left."""
-    providers = {provider for claim in claims for provider in claim.amounts}
-    stock = stock_of(session.connection(), providers)
     taken: dict[tuple[str, str], int] = {}
     for claim in claims:
         for provider_id, amounts in claim.amounts.items():
