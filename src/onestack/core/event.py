@@ -3,11 +3,11 @@
 import asyncio
 import datetime as dt
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from itertools import takewhile
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import msgspec
 from sqlalchemy import Table, delete, insert, or_, select, text, update
@@ -58,6 +58,14 @@ class Event(msgspec.Struct, frozen=True):
     emitted_at: dt.datetime
 
 
+class News(NamedTuple):
+    """What an event says besides what happened, whose it is, and of which resource."""
+
+    payload: Mapping[str, Any]
+    project_id: str | None = None
+    resource: str | None = None
+
+
 _ADD = insert(cast(Table, EventRecord.__table__))
 
 Deliver = Callable[[Event], None]
@@ -71,11 +79,19 @@ def emit(
     resource: str | None = None,
 ) -> None:
     """Report a change, in the transaction that makes it."""
-    row = {
-        "name": name, "payload": dict(payload), "project_id": project_id, "resource": resource,
-        "request_id": trace.current_id(), "emitted_at": clock.now(),
-    }  # fmt: skip
-    session.connection().execute(_ADD, row)
+    emit_all(session, name, [News(payload, project_id, resource)])
+
+
+def emit_all(session: Session, name: str, news: Iterable[News]) -> None:
+    """Report that the same happened to several resources."""
+    rows = [
+        {
+            "name": name, "payload": dict(each.payload), "project_id": each.project_id,
+            "resource": each.resource, "request_id": trace.current_id(), "emitted_at": clock.now(),
+        }
+        for each in news
+    ]  # fmt: skip
+    session.connection().execute(_ADD, rows)
     doorbell.ring(session, DOORBELL)
 
 

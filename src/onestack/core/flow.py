@@ -47,6 +47,7 @@ from sqlalchemy.orm import Session
 from onestack.core import clock, event, flow_record, log, trace
 from onestack.core.context import Cloud
 from onestack.core.errors import ApiError
+from onestack.core.event import News
 from onestack.core.flow_record import FlowBusy, FlowRecord
 
 __all__ = [
@@ -189,6 +190,17 @@ class Flow(Generic[S]):
         """
         return begin(session, cls, subject, state, also=also)
 
+    @classmethod
+    def start_all(cls, session: Session, subjects: Iterable[S], **state: Any) -> None:
+        """Start one for each of several resources that are new, so that nobody else holds them."""
+        begun = [_prepared(session, cls, each, state) for each in subjects]
+        flow_record.begin_all(session, [row for _, row in begun])
+        for flow, _ in begun:
+            flow.show(cls.steps[0])
+        if cls.event is not None:
+            news = [flow._news(row) for flow, row in begun]
+            event.emit_all(session, f"{cls.event}.start", news)
+
     def failed(self, failure: Failure) -> None:
         """Leave the resource in good order after the last try; in a transaction of its own."""
 
@@ -248,13 +260,16 @@ class Flow(Generic[S]):
 
     def notify(self, session: Session, row: FlowRecord, what: str, **more: Any) -> None:
         """Report a start, an end or an error."""
-        if self.event is None:
-            return
+        if self.event is not None:
+            news = self._news(row, is_described=what != "error", **more)
+            event.emit_all(session, f"{self.event}.{what}", [news])
+
+    def _news(self, row: FlowRecord, *, is_described: bool = True, **more: Any) -> News:
         known = {"id": row.subject_id}
-        if self.has_subject and what != "error":
+        if self.has_subject and is_described:
             known |= self.describe()
         project_id = getattr(self.subject, "project_id", None) if self.has_subject else None
-        event.emit(session, f"{self.event}.{what}", {**known, **more}, project_id, row.subject)
+        return News({**known, **more}, project_id, row.subject)
 
     @classmethod
     def _states(cls) -> type[msgspec.Struct]:
@@ -291,6 +306,22 @@ def begin(  # noqa: PLR0913, PLR0917 - what a flow may begin with
     delay_s: float = 0.0,
 ) -> str:
     """Add a flow to the database; its id."""
+    flow, row = _prepared(session, kind, subject, state, parent, delay_s)
+    flow_record.begin(session, row, [flow_record.subject_key(session, each) for each in also])
+    flow.show(kind.steps[0])
+    flow.notify(session, row, "start")
+    return row.id
+
+
+def _prepared(
+    session: Session,
+    kind: type[Flow[Any]],
+    subject: Any,
+    state: Mapping[str, Any],
+    parent: FlowRecord | None = None,
+    delay_s: float = 0.0,
+) -> tuple[Flow[Any], FlowRecord]:
+    """A flow that begins, and the row that it is to have."""
     now = clock.now()
     ends = [parent.deadline] if parent and parent.deadline else []
     if kind.deadline_s is not None:
@@ -306,10 +337,7 @@ def begin(  # noqa: PLR0913, PLR0917 - what a flow may begin with
         due_at=now + dt.timedelta(seconds=delay_s), deadline=min(ends, default=None),
         started_at=now, request_id=trace.current_id() or f"req-{clock.new_id()}",
     )  # fmt: skip
-    flow_record.begin(session, row, [flow_record.subject_key(session, each) for each in also])
-    flow.show(kind.steps[0])
-    flow.notify(session, row, "start")
-    return row.id
+    return flow, row
 
 
 @cache

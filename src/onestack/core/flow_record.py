@@ -71,6 +71,7 @@ class FlowLockRecord(Record):
 
 
 _ADD = insert(cast(Table, FlowRecord.__table__))
+_ADD_LOCKS = insert(cast(Table, FlowLockRecord.__table__))
 _ADD_LOCK = text(
     "INSERT INTO flow_locks (subject, flow_id) VALUES (:subject, :flow) ON CONFLICT DO NOTHING"
 )
@@ -111,9 +112,8 @@ def begin(session: Session, record: FlowRecord, also: Iterable[str] = ()) -> Non
     Nothing of the caller is written before the locks are taken: a step takes its flow's row first
     and its resource's afterwards, and so must whoever replaces it.
     """
-    columns = {name.key: getattr(record, name.key) for name in inspect(FlowRecord).column_attrs}
     with session.no_autoflush:
-        session.connection().execute(_ADD, columns)
+        session.connection().execute(_ADD, _values(record))
         try:
             for key in sorted({record.subject, *also}):
                 _lock(session, record, key)
@@ -127,6 +127,20 @@ def begin(session: Session, record: FlowRecord, also: Iterable[str] = ()) -> Non
                 .values(preempted=record.preempted)
             )
     doorbell.ring(session, DOORBELL)
+
+
+def begin_all(session: Session, records: Iterable[FlowRecord]) -> None:
+    """Add flows whose subjects nobody else can hold yet."""
+    rows = [_values(each) for each in records]
+    connection = session.connection()
+    connection.execute(_ADD, rows)
+    locks = [{"subject": each["subject"], "flow_id": each["id"]} for each in rows]
+    connection.execute(_ADD_LOCKS, locks)
+    doorbell.ring(session, DOORBELL)
+
+
+def _values(record: FlowRecord) -> dict[str, Any]:
+    return {name.key: getattr(record, name.key) for name in inspect(FlowRecord).column_attrs}
 
 
 def wake_parent(session: Session, parent_id: str, answer: dict[str, Any]) -> None:

@@ -95,6 +95,23 @@ def test_a_flow_holds_several_resources(database: Database, time: clock.Simulate
         Grow.start(session, session.get_one(Disk, "d"))
 
 
+def test_many_flows_begin_by_few_statements(database: Database, time: clock.Simulated) -> None:
+    names = [f"m{number}" for number in range(50)]
+    with counted() as statements, database.transaction() as session:
+        machines = [Machine(id=each) for each in names]
+        session.add_all(machines)
+        Walk.start_all(session, machines, pace=1)
+    assert len(statements) <= 4, statements
+    assert {machine(database, each).task_state for each in names} == {"starting"}
+    with pytest.raises(FlowBusy):
+        start(database, Walk, "m7", pace=2)
+    Engine(database, Agents(), [Walk]).run_until_idle()
+    assert {machine(database, each).status for each in names} == {"pace 1"}
+    started = [told["id"] for name, told in events(database) if name == "toy.walk.start"]
+    assert started == names
+    assert rows(database) == []
+
+
 class Nap(Flow[Machine]):
     @step()
     def rest(self) -> Next:

@@ -42,8 +42,7 @@ def create(ctx: Context, body: NewServerBody) -> Reply:
     order = read(ctx, body)
     check_quotas(ctx, order)
     servers = _enter(ctx, order)
-    for server in servers:
-        _begin(ctx, order, server)
+    _begin(ctx, order, servers)
     if flag(order.wanted.return_reservation_id):
         return Reply(CreatedBody(reservation_id=order.reservation_id))
     first = servers[0]
@@ -145,14 +144,14 @@ def _add_disks(ctx: Context, order: Order, ids: Sequence[str]) -> None:
     ctx.session.connection().execute(insert(table), values)
 
 
-def _begin(ctx: Context, order: Order, server: ServerRecord) -> None:
-    """Start the server's building."""
+def _begin(ctx: Context, order: Order, servers: list[ServerRecord]) -> None:
+    """Start the servers' building."""
     told = Secrets(
-        order.password if server.has_config_drive else "",
+        order.password if servers[0].has_config_drive else "",
         {each.path: each.contents for each in order.wanted.personality},
     )
-    Build.start(
-        ctx.session, server, is_volume_backed=order.disks[0].destination_type == "volume",
+    Build.start_all(
+        ctx.session, servers, is_volume_backed=order.disks[0].destination_type == "volume",
         has_volumes=any(each.destination_type == "volume" for each in order.disks),
         has_ports=bool(order.ports), host=order.where.host,
         is_host_forced=order.where.is_forced, is_admin=is_admin(ctx),
