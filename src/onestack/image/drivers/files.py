@@ -21,8 +21,8 @@ class FileStore:
     name = "file"
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._incoming = folder / "incoming"
+        self._folder = folder.resolve()
+        self._incoming = self._folder / "incoming"
         for each in (self._folder, self._incoming):
             each.mkdir(mode=0o700, exist_ok=True)
 
@@ -52,7 +52,7 @@ class FileStore:
             raise DataMissing(name=name) from None
 
     def path(self, name: str) -> str | None:
-        return str((self._folder / _checked(name)).resolve())
+        return str(self._folder / _checked(name))
 
     def delete(self, name: str) -> None:
         for folder in (self._folder, self._incoming):
