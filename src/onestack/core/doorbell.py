@@ -48,6 +48,8 @@ class Bell:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def ring(self) -> None:
+        if self._rung.is_set():
+            return  # whoever waits has still to look
         loop = self._loop
         if loop is None:
             self._rung.set()
