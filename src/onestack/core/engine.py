@@ -227,7 +227,9 @@ class Engine:
                 return self._step(row, is_new=True)
         except lease.LeaseLost:
             raise
-        except Exception:
+        except Exception as error:
+            text = log.said(error)[:500]
+            log.info("a step is tried by itself", kind=row.kind, step=name, error=text)
             with self._leased(row) as session:
                 self._enter(session, row, name, answer)
         return None
