@@ -1,7 +1,12 @@
 """Servers on networks: ports that are made for them, ports that they take, and what is shown."""
 
 import pytest
+from sqlalchemy import select
 
+from onestack.compute.hypervisor import Hypervisor
+from onestack.compute.servers.record import InterfaceRecord
+from onestack.core.bus import Bus, agent_address
+from onestack.core.db import Database
 from onestack.core.policy import Policy
 from tests.cloud import Local
 from tests.compute.clients import Networked
@@ -66,6 +71,24 @@ def test_an_administrator_puts_servers_on_any_network(client: Networked) -> None
     client.admin.post(path, card)
     settle(client.local)
     assert stranger.show(server)["addresses"].keys() == {"private"}
+
+
+def test_a_port_that_is_deleted_leaves_its_server(client: Networked) -> None:
+    port = client.port()
+    server = client.built(networks=[{"uuid": client.network}, {"port": port["id"]}])
+    client.neutron("DELETE", f"/ports/{port['id']}", status=204)
+    settle(client.local)
+    path = f"/servers/{server['id']}/os-interface"
+    (left,) = client.member.get(path)["interfaceAttachments"]
+    database, bus = client.local.cloud.get(Database), client.local.cloud.get(Bus)
+    with database.transaction(write=False) as session:
+        known = session.scalars(
+            select(InterfaceRecord.port_id).where(InterfaceRecord.server_id == server["id"])
+        ).all()
+    host = client.show(server, client.admin)["OS-EXT-SRV-ATTR:host"]
+    guests = bus.remote(Hypervisor, agent_address(host, "hypervisor")).guests()
+    nics = [each.nics for each in guests if each.id == server["id"]]
+    assert ([left["port_id"]], [left["port_id"]]) == (known, nics[0])
 
 
 def test_who_may_go_outside_is_a_rule(client: Networked) -> None:

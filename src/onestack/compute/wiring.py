@@ -5,7 +5,7 @@ from sqlalchemy.orm import Session
 from onestack import network, volume
 from onestack.compute import drift, nodes
 from onestack.compute.hosts import Hosts
-from onestack.compute.servers import extend_volume, networking, reconcile
+from onestack.compute.servers import extend_volume, interfaces, networking, reconcile
 from onestack.compute.settings import ComputeSettings
 from onestack.core.agents import AgentRecord
 from onestack.core.context import Cloud
@@ -17,6 +17,7 @@ from onestack.placement import Snapshot
 def wire(cloud: Cloud) -> None:
     """Give the cloud what the compute service keeps in memory, and hear of ports and volumes."""
     network.on_wired(networking.wired)
+    network.on_deleted(interfaces.port_deleted)
     volume.on_extended(extend_volume.extended)
     hosts = Hosts(cloud.get(Database), cloud.get(Snapshot), cloud.get(ComputeSettings))
     cloud.put(hosts)

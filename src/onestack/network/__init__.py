@@ -26,6 +26,7 @@ from onestack.network.ports import attributes as _ports
 from onestack.network.ports import operations as ports
 from onestack.network.ports import pairs as address_pairs
 from onestack.network.ports.bind import bind
+from onestack.network.ports.remove import on_deleted
 from onestack.network.ports.servers import Nic, Requested, claim, guard, nics, plan, release
 from onestack.network.routers import agents as router_agents
 from onestack.network.routers import attributes as _routers
@@ -107,6 +108,7 @@ __all__ = [
     "guard",
     "host_reported",
     "nics",
+    "on_deleted",
     "on_wired",
     "plan",
     "release",

@@ -2,6 +2,8 @@
 
 from typing import Annotated, Any
 
+from sqlalchemy.orm import Session
+
 from onestack import network
 from onestack.compute import rules
 from onestack.compute.hypervisor import Hypervisor, Nic
@@ -117,6 +119,13 @@ def delete(ctx: Context, server_id: str, port_id: str) -> None:
     check_state(server, "detach_interface", CHANGEABLE)
     DetachInterface.start(ctx.session, found)
     instance_actions.begin(ctx.session, server, "detach_interface", ctx.caller)
+
+
+def port_deleted(session: Session, port_id: str) -> None:
+    """A port that a server has is deleted where ports are: the guest loses its card."""
+    found = session.get(InterfaceRecord, port_id)
+    if found is not None:
+        DetachInterface.start(session, found)
 
 
 def view(nic: NicOfServer) -> InterfaceView:

@@ -28,7 +28,7 @@ from onestack.network.ports.record import (
     ROUTER_INTERFACE,
     PortRecord,
 )
-from onestack.network.ports.remove import remove
+from onestack.network.ports.remove import drop
 from onestack.network.ports.view import NOUN, views, views_of_new
 from onestack.network.security_groups.ports import checked_groups
 
@@ -88,7 +88,7 @@ def delete(ctx: Context, port_id: str) -> None:
     ctx.allow(target)
     if record.device_owner in OF_ROUTERS and record.device_id:
         raise ServicePortInUse(id=record.id, device_owner=record.device_owner)
-    remove(ctx.session, [record])
+    drop(ctx.session, record)
 
 
 def _created(ctx: Context, wanted: Sequence[PortCreate]) -> list[tuple[PortRecord, NewPort]]:

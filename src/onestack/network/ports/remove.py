@@ -13,7 +13,9 @@ from onestack.network.wirings import change
 from onestack.network.wirings.record import DhcpServerRecord
 
 BeforeRemoval = Callable[[Session, list[str]], None]
+OnDeletion = Callable[[Session, str], None]
 _before: list[BeforeRemoval] = []
+_when_deleted: list[OnDeletion] = []
 
 
 def before_removal(function: BeforeRemoval) -> BeforeRemoval:
@@ -21,6 +23,20 @@ def before_removal(function: BeforeRemoval) -> BeforeRemoval:
     if function not in _before:
         _before.append(function)
     return function
+
+
+def on_deleted(function: OnDeletion) -> OnDeletion:
+    """Have a function called with the id of a port that a client deletes, whoever uses it."""
+    if function not in _when_deleted:
+        _when_deleted.append(function)
+    return function
+
+
+def drop(session: Session, record: PortRecord) -> None:
+    """Delete a port for a client; who has it in use hears of it."""
+    remove(session, [record])
+    for function in _when_deleted:
+        function(session, record.id)
 
 
 def remove(session: Session, records: Sequence[PortRecord]) -> None:
