@@ -106,8 +106,8 @@ def _by_key(kind: type[Any]) -> Select[Any]:
 
 
 def insert_all(session: Session, records: Sequence[Any]) -> None:
-    """Add new records of one kind by one statement, which costs a fifth of what the session takes
-    to find out what there is to do. They are the session's afterwards, as if it had read them."""
+    """Add new records of one kind by one statement, without the session's looking for what there is
+    to do. They are the session's afterwards, as if it had read them."""
     if not records:
         return
     kind: Any = type(records[0])

@@ -25,7 +25,7 @@ TRIES = 5
 _PORTS = cast(Table, PortRecord.__table__)
 _TAKEN = select(_PORTS.c.mac_address).where(_PORTS.c.network_id == bindparam("network_id"))
 _TAKEN_OF = _TAKEN.where(among(_PORTS.c.mac_address, "macs"))
-_TAKEN_ONE = _TAKEN.where(_PORTS.c.mac_address == bindparam("macs"))
+_TAKEN_ONE = _TAKEN.where(_PORTS.c.mac_address == bindparam("mac"))
 
 
 class MacInUse(Conflict):
@@ -126,7 +126,7 @@ def _macs(session: Session, network_id: str, wanted: Sequence[NewPort]) -> list[
 def _taken(session: Session, network_id: str, macs: Sequence[str]) -> set[str]:
     connection, found = session.connection(), {"network_id": network_id}
     if len(macs) == 1:
-        return set(connection.execute(_TAKEN_ONE, {**found, "macs": macs[0]}).scalars())
+        return set(connection.execute(_TAKEN_ONE, {**found, "mac": macs[0]}).scalars())
     return set(connection.execute(_TAKEN_OF, {**found, "macs": macs}).scalars())
 
 

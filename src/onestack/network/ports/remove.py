@@ -26,7 +26,8 @@ def before_removal(function: BeforeRemoval) -> BeforeRemoval:
 
 
 def on_deleted(function: OnDeletion) -> OnDeletion:
-    """Have a function called with the id of a port that a client deletes, whoever uses it."""
+    """Have a function called with the id of a port that a client deletes, just before that: whose
+    flows it ends are held before the port is, as their own steps hold both."""
     if function not in _when_deleted:
         _when_deleted.append(function)
     return function
@@ -34,9 +35,9 @@ def on_deleted(function: OnDeletion) -> OnDeletion:
 
 def drop(session: Session, record: PortRecord) -> None:
     """Delete a port for a client; who has it in use hears of it."""
-    remove(session, [record])
     for function in _when_deleted:
         function(session, record.id)
+    remove(session, [record])
 
 
 def remove(session: Session, records: Sequence[PortRecord]) -> None:
