@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+EPOCH = dt.datetime(1970, 1, 1)
+
 
 class Source(Protocol):
     """Where time and chance come from."""
@@ -26,8 +28,7 @@ class Real:
         self._random = random.SystemRandom()
 
     def now(self) -> dt.datetime:
-        moment = dt.datetime.now(dt.UTC)
-        return dt.datetime.combine(moment.date(), moment.time())  # a third of what `replace` takes
+        return EPOCH + dt.timedelta(seconds=time.time())  # a third of what taking off a zone takes
 
     def monotonic(self) -> float:
         return time.monotonic()

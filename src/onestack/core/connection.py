@@ -11,10 +11,11 @@ from uvicorn.server import ServerState
 
 from onestack.core import log, wire
 from onestack.core.context import Request
+from onestack.core.heads import Known
 from onestack.core.http import Application
 from onestack.core.response import BODILESS, Header
 from onestack.core.streams import Channel
-from onestack.core.turn import Turn
+from onestack.core.turn import Meaning, Turn
 
 HEAD_BYTES_MAX = 128 << 10
 HELD_BYTES_MAX = 64 << 10  # of a body that is not read yet
@@ -71,20 +72,17 @@ class Connection(asyncio.Protocol):
         self.resume_writing()
 
     def data_received(self, data: bytes) -> None:
-        if not self._is_in_body:
-            self._head_bytes += len(data)
-        try:
-            self._parser.feed_data(data)
-        except HttpParserUpgrade:
-            if self._handshake is not None:
-                self._become_websocket(self._handshake)
-                return
-        except HttpParserError:
-            self._refuse(wire.NO_HTTP)
+        is_apart = self._is_between_requests and not self._queue
+        known = self.application.heads.find(data) if is_apart else None
+        if known is not None:
+            request = known.request.again(self._client)
+            exchange = Exchange(self, request, known.meaning)
+            exchange.end_body()
+            self._queue.append(exchange)
+        elif not self._read(data):
             return
-        if self._head_bytes > HEAD_BYTES_MAX:
-            self._refuse(wire.HEAD_TOO_LARGE)
-            return
+        elif is_apart and self._is_between_requests and len(self._queue) == 1:
+            self._queue[0].head = data
         self._advance()
         if self._queue:
             self.pause_reading()
@@ -101,6 +99,24 @@ class Connection(asyncio.Protocol):
             self._writable = None
 
     # What the parser finds.
+
+    def _read(self, data: bytes) -> bool:
+        """Let the parser find what there is; False when that is the end of it."""
+        if not self._is_in_body:
+            self._head_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except HttpParserUpgrade:
+            if self._handshake is not None:
+                self._become_websocket(self._handshake)
+                return False
+        except HttpParserError:
+            self._refuse(wire.NO_HTTP)
+            return False
+        if self._head_bytes > HEAD_BYTES_MAX:
+            self._refuse(wire.HEAD_TOO_LARGE)
+            return False
+        return True
 
     def on_message_begin(self) -> None:
         self._url, self._lines = b"", []
@@ -184,6 +200,10 @@ class Connection(asyncio.Protocol):
             self._current.is_last = True
 
     @property
+    def _is_between_requests(self) -> bool:
+        return not (self._is_in_head or self._is_in_body or self._is_ending)
+
+    @property
     def _is_idle(self) -> bool:
         return self._current is None and not self._queue
 
@@ -192,7 +212,9 @@ class Connection(asyncio.Protocol):
         if self._current is not None or not self._queue or self.transport.is_closing():
             return
         exchange = self._current = self._queue.popleft()
-        turn = self.application.begin(exchange.request)
+        turn = self.application.begin(exchange.request, exchange.meaning)
+        if exchange.head is not None and turn.meaning is not None:
+            self.application.heads.keep(exchange.head, Known(exchange.request, turn.meaning))
         if self._writable is None and turn.is_complete:
             exchange.answer(turn)
             return
@@ -246,15 +268,17 @@ class Exchange:
 
     __slots__ = (
         "_connection", "_held", "_is_bodiless", "_is_chunked", "_is_modern", "_is_told",
-        "_is_whole", "_news", "_owes_consent", "_top", "has_begun", "is_gone", "is_last",
-        "is_over", "request",
+        "_is_whole", "_news", "_owes_consent", "_top", "has_begun", "head", "is_gone", "is_last",
+        "is_over", "meaning", "request",
     )  # fmt: skip
 
     def __init__(
-        self, connection: Connection, request: Request, *, is_modern: bool, is_last: bool
-    ) -> None:
-        self._connection, self.request = connection, request
+        self, connection: Connection, request: Request, meaning: Meaning | None = None,
+        *, is_modern: bool = True, is_last: bool = False,
+    ) -> None:  # fmt: skip
+        self._connection, self.request, self.meaning = connection, request, meaning
         self.is_last, self._is_modern = is_last, is_modern
+        self.head: bytes | None = None
         self._owes_consent = request.headers.get("expect", "").lower() == "100-continue"
         self._held = bytearray()  # of the body, not read yet
         self._is_whole = self._is_told = False  # the body; and the reader knows

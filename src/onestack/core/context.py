@@ -139,6 +139,12 @@ class Request:
         self.headers, self.body, self.client, self.root = headers, body, client, root
         self._base_url = ""
 
+    def again(self, client: str) -> "Request":
+        """The same request as another comes, without a body, from that client."""
+        return Request(
+            self.method, self.path, self.query_string, self.headers, client=client, root=self.root
+        )
+
     def query(self) -> dict[str, list[str]]:
         """The query string's values by name."""
         values: dict[str, list[str]] = {}
@@ -194,7 +200,7 @@ class Context:
         self.parameters: Mapping[str, str] = {}
         self.path_project_id: str | None = None  # where the path names it: the caller's own
         self.headers: dict[str, str] = {}  # what the answer carries besides its body
-        self.decided = False
+        self.decided = self._may_anything = False
         self._caller: Caller | None = None
         self._session: Session | None = None
         self.writes = True
@@ -258,11 +264,13 @@ class Context:
         verdict = self.policy.decide(self.rule.name, self.caller.credentials, None)
         if verdict is False:
             raise self._refusal(self.rule)
-        self.decided = verdict is True
+        self.decided = self._may_anything = verdict is True
 
     def allow(self, target: object = None, *, rule: Rule | None = None, **named: object) -> None:
         """Refuse unless the operation's rule, or another one, lets the caller do this to the
         target."""
+        if self._may_anything and rule is None:
+            return
         judged = rule or self.rule
         subject = _Target(target, named, self.parameters)
         self.decided = True

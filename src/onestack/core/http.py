@@ -24,11 +24,12 @@ from onestack.core.errors import (
     UriTooLong,
 )
 from onestack.core.exchange import negotiate
+from onestack.core.heads import Heads
 from onestack.core.response import Response, send
 from onestack.core.routes import PROJECT, ByMethod, Routes
 from onestack.core.streams import Channel, Producer, Receive, Send, Upload
 from onestack.core.threads import Threads
-from onestack.core.turn import Turn
+from onestack.core.turn import Meaning, Turn
 from onestack.core.websocket import WebSocket
 
 Scope = Mapping[str, Any]
@@ -59,6 +60,7 @@ class Application:
         self.services = list(services)
         self.limits = limits or Limits()
         self.routes = Routes(self.services)
+        self.heads = Heads()
         self.sockets = {
             service.root + path: handler
             for service in self.services
@@ -81,20 +83,18 @@ class Application:
             socket = WebSocket(_request(scope), scope["subprotocols"], receive, to_client)
             await self.sockets.get(socket.request.path, _refuse)(self.cloud, socket)
 
-    def begin(self, request: Request) -> Turn:
-        """A request's turn, once its head is here. It has its answer already when that waits for
-        nothing: for no body, and for no thread."""
+    def begin(self, request: Request, meaning: Meaning | None = None) -> Turn:
+        """A request's turn, once its head is here, whose meaning may be known of another. It has
+        its answer already when that waits for nothing: for no body, and for no thread."""
         turn = Turn(request)
         with turn:
-            self._admit(request)
-            turn.service, by_method, turn.parameters = self.routes.find(request.path)
-            if turn.service is None:
-                raise NotFound
-            turn.found = _operation(turn.service, by_method, request)
-            if not (turn.brings_body or turn.streams):
-                self._prepare(turn)
-                if not turn.blocks:
-                    turn.response = turn.answer()
+            if meaning is None:
+                self._find(turn)
+                if turn.brings_body or turn.streams:
+                    return turn
+            self._prepare(turn, meaning)
+            if not turn.blocks:
+                turn.response = turn.answer()
         return turn
 
     async def carry_on(self, turn: Turn, channel: Channel) -> None:
@@ -119,23 +119,28 @@ class Application:
         self._flushing = False
         log.flush()
 
-    def _prepare(self, turn: Turn) -> None:
-        """Know which operation is meant, and in which version."""
-        service, request = turn.service, turn.request
-        assert service is not None
-        assert turn.found is not None
-        operation = turn.operation = _meant(turn.found, request)
-        version = negotiate(service, request)
-        if not operation.window.holds(version):
+    def _find(self, turn: Turn) -> None:
+        """Know what is there under the request's path."""
+        request = turn.request
+        self._admit(request)
+        turn.service, by_method, turn.parameters = self.routes.find(request.path)
+        if turn.service is None:
             raise NotFound
-        context = Context(self.cloud, request, operation.rule, turn.request_id, version)
-        context.path_project_id = turn.parameters.pop(PROJECT, None)
-        context.parameters = turn.parameters
-        for name, value in turn.parameters.items():
+        turn.found = _operation(turn.service, by_method, request)
+
+    def _prepare(self, turn: Turn, meaning: Meaning | None = None) -> None:
+        """Know which operation is meant, and in which version, and what it needs to know."""
+        request = turn.request
+        meaning = turn.meaning = meaning or _meaning(turn)
+        turn.service, operation = meaning.service, meaning.operation
+        context = turn.context = Context(
+            self.cloud, request, operation.rule, turn.request_id, meaning.version
+        )
+        context.path_project_id, context.parameters = meaning.project_id, meaning.parameters
+        context.writes = request.method not in ("GET", "HEAD") and not operation.reads
+        for name, value in meaning.parameters.items():
             if name.endswith("_id"):
                 trace.about(value)
-        context.writes = request.method not in ("GET", "HEAD") and not operation.reads
-        turn.context = context
 
     async def _answer(self, turn: Turn, receive: Receive) -> Response:
         """The answer to a request that waits for its body or for a thread."""
@@ -229,6 +234,19 @@ def _operation(service: Service, by_method: ByMethod, request: Request) -> Opera
         allowed = by_method.keys() | ({"HEAD"} if "GET" in by_method else set())
         raise MethodNotAllowed().with_headers(Allow=", ".join(sorted(allowed)))
     return operation
+
+
+def _meaning(turn: Turn) -> Meaning:
+    """What the request means, where its body is here or has nothing to say."""
+    service = turn.service
+    assert service is not None
+    assert turn.found is not None
+    operation = _meant(turn.found, turn.request)
+    version = negotiate(service, turn.request)
+    if not operation.window.holds(version):
+        raise NotFound
+    project_id = turn.parameters.pop(PROJECT, None)
+    return Meaning(service, operation, version, turn.parameters, project_id)
 
 
 def _meant(found: Operation | Actions, request: Request) -> Operation:

@@ -1,11 +1,14 @@
 """One request's turn: what it asks for, who answers, and what becomes of it."""
 
+from collections.abc import Mapping
 from functools import cache
 from os import urandom
 from time import perf_counter
 from types import TracebackType
 from typing import Self
 from uuid import UUID
+
+import msgspec
 
 from onestack.core import log, metrics, trace
 from onestack.core.api import Actions, Microversions, Operation, Service
@@ -21,12 +24,22 @@ VARY = (b"vary", b"X-Auth-Token")
 BODY_HEADERS = frozenset(("content-length", "transfer-encoding"))  # without one, there is no body
 
 
+class Meaning(msgspec.Struct, frozen=True):
+    """What a request's head asks for; the same head always means the same."""
+
+    service: Service
+    operation: Operation
+    version: Version
+    parameters: Mapping[str, str]
+    project_id: str | None  # where the path names the caller's project
+
+
 class Turn:
     """A request, and what becomes of it. What is done within its blocks goes into its trace, and
     what goes wrong there is its answer."""
 
     __slots__ = (
-        "_began", "_global_id", "_span", "_token", "_trace", "context", "found", "operation",
+        "_began", "_global_id", "_span", "_token", "_trace", "context", "found", "meaning",
         "parameters", "request", "request_id", "response", "service", "upload",
     )  # fmt: skip
 
@@ -36,7 +49,7 @@ class Turn:
         self.service: Service | None = None
         self.found: Operation | Actions | None = None  # what is there, for the request's method
         self.parameters: dict[str, str] = {}
-        self.operation: Operation | None = None
+        self.meaning: Meaning | None = None
         self.context: Context | None = None
         self.upload: Upload | None = None  # its body, for an operation that streams
         self.response: Response | None = None
@@ -84,18 +97,15 @@ class Turn:
     @property
     def blocks(self) -> bool:
         """Whether the answer is made on a thread."""
-        return (
-            self.operation is not None
-            and self.context is not None
-            and self.operation.blocks(self.context)
-        )
+        assert self.meaning is not None
+        assert self.context is not None
+        return self.meaning.operation.blocks(self.context)
 
     def answer(self) -> Response:
         """What the operation answers, now that all of the request is here."""
-        assert self.service is not None
-        assert self.operation is not None
+        assert self.meaning is not None
         assert self.context is not None
-        return run(self.service, self.operation, self.context)
+        return run(self.meaning.service, self.meaning.operation, self.context)
 
     @property
     def is_complete(self) -> bool:
@@ -117,8 +127,8 @@ class Turn:
         assert response is not None
         elapsed = perf_counter() - self._began
         service = self.service.name if self.service else "none"
-        route = self.operation.path if self.operation else "none"
-        metrics.request(service, route, response.status, elapsed)
+        found = self.meaning.operation if self.meaning else self.found
+        metrics.request(service, found.path if found else "none", response.status, elapsed)
         log.access(self.request, response.status, elapsed, self.request_id, self._global_id)
 
     def _marks(self) -> list[Header]:

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import msgspec
 
+from onestack.core.clock import EPOCH
 from onestack.identity.auth.signatures import SignatureRejected
 
 WINDOW_S = 600
@@ -19,7 +20,6 @@ DIGESTS = {"HMAC-SHA1": "sha1", "HMAC-SHA256": "sha256"}
 PLAINTEXT = "PLAINTEXT"
 METHODS = frozenset(DIGESTS)
 DEFAULT_PORTS = {"http": 80, "https": 443}
-EPOCH = dt.datetime(1970, 1, 1)
 PARAMETER = re.compile(r'\s*([A-Za-z0-9._~%-]+)="([^"]*)"\s*(,|\Z)', re.ASCII)
 ESCAPED = re.compile(r"(?:[A-Za-z0-9._~-]|%[0-9A-Fa-f]{2})*", re.ASCII)
 TIMESTAMP = re.compile(r"[1-9][0-9]{0,11}", re.ASCII)

@@ -14,6 +14,7 @@ from urllib.parse import quote
 import msgspec
 
 from onestack.core import moments
+from onestack.core.clock import EPOCH
 from onestack.core.errors import Unauthorized
 
 TTL_MINUTES = 15
@@ -24,7 +25,6 @@ AUTHORIZATION = re.compile(
 BASIC_TIME = "%Y%m%dT%H%M%SZ"
 PORT = re.compile(r":\d+$", re.ASCII)
 S3_SERVICES = ("s3", "iam", "sts")
-EPOCH = dt.datetime(1970, 1, 1)
 
 
 class Ec2Request(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,9 +6,10 @@ import datetime as dt
 import hashlib
 import hmac
 
+from onestack.core.clock import EPOCH
+
 STEP_S = 30
 DIGITS = 6
-EPOCH = dt.datetime(1970, 1, 1)
 
 
 def counter(at: dt.datetime) -> int:

@@ -6,15 +6,10 @@ from sqlalchemy import delete
 from sqlalchemy.exc import IntegrityError
 
 from onestack.core import clock
+from onestack.core.clock import EPOCH
 from onestack.core.context import Context
 from onestack.core.db import Database
-from onestack.identity.auth.oauth1_signature import (
-    EPOCH,
-    WINDOW_S,
-    OAuthRequest,
-    read,
-    verify,
-)
+from onestack.identity.auth.oauth1_signature import WINDOW_S, OAuthRequest, read, verify
 from onestack.identity.auth.signatures import SignatureRejected
 from onestack.identity.credential_keys import CredentialKeys
 from onestack.identity.oauth1.record import (

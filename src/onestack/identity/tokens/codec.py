@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
 )
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from onestack.core.clock import EPOCH
 from onestack.identity.keys import JwsKeys, KeyRepository
 
 TOKEN_LIMIT = 8192
-EPOCH = dt.datetime(1970, 1, 1)
 SECOND = dt.timedelta(seconds=1)
 MICROSECOND = dt.timedelta(microseconds=1)
 # A method is written as its place in this list, so the list only ever grows at its end.
