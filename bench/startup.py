@@ -48,7 +48,7 @@ class EphemeralCloud:
 
     def __enter__(self) -> "EphemeralCloud":
         data = self._folder / "data"
-        command = [self._command, "up", "--ephemeral", "--foreground"]
+        command = [self._command, "up", "--ephemeral", "--foreground", "-o", "json"]
         command += ["--port", str(free_port()), "--data", str(data)]
         began = time.monotonic()
         with (self._folder / "output").open("wb") as output:

@@ -4,6 +4,7 @@ import signal
 import socket
 import stat
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -175,6 +176,24 @@ def test_the_foreground_takes_its_server_along(shell: Shell, number: signal.Sign
     assert command.returncode == {signal.SIGTERM: 0, signal.SIGINT: 130}.get(number, -9)
     _until(lambda: not is_alive(server))
     _until(lambda: not data.exists())
+
+
+@pytest.mark.parametrize("form", ["json", "table"])
+def test_the_foreground_shows_the_log(shell: Shell, form: str) -> None:
+    data = shell.home / "data"
+    command = shell.start(
+        "up", "--ephemeral", "--foreground", "-o", form, "--data", data, "--port", free_port()
+    )
+    at_last = threading.Timer(WAIT_S, command.kill)
+    at_last.start()
+    _until((data / "admin-openrc").exists)
+    request_id = _request_id(shell, data)
+    assert command.stderr is not None
+    line = next(line for line in command.stderr if request_id in line)
+    assert line.startswith("{") == (form == "json")
+    at_last.cancel()
+    command.terminate()
+    command.communicate(timeout=WAIT_S)
 
 
 def test_a_server_that_cannot_start_says_why_and_leaves_no_process(shell: Shell) -> None:

@@ -107,14 +107,21 @@ def last(path: Path, count: int, wanted: Wanted, size: int | None = None) -> lis
 def follow(path: Path, at: int, is_over: Callable[[], bool]) -> Iterator[str]:
     """Lines as they are written, from a position on, until there is nobody left to write."""
     rest = b""
+    for chunk in follow_bytes(path, at, is_over):
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from (_text(line) for line in lines)
+
+
+def follow_bytes(path: Path, at: int, is_over: Callable[[], bool]) -> Iterator[bytes]:
+    """What is written from a position on, as it is, until there is nobody left to write."""
     while True:
         over = is_over()
         chunk, at = _after(path, at)
-        *lines, rest = (rest + chunk).split(b"\n")
-        yield from (_text(line) for line in lines)
-        if over and not chunk:
+        if chunk:
+            yield chunk
+        elif over:
             return
-        if not chunk:
+        else:
             clock.sleep(POLL_S)
 
 

@@ -66,7 +66,11 @@ class Wish(msgspec.Struct, frozen=True):
     help=f"Which port; every service answers on it.  [default: as before, else "
     f"{ports.DEFAULT_PORT}; for an ephemeral cloud, a free one]",
 )
-@click.option("--foreground", is_flag=True, help="Stay here and show the log; Ctrl-C stops it.")
+@click.option(
+    "--foreground",
+    is_flag=True,
+    help="Stay here and show the log (-o json: as it stands in the file); Ctrl-C stops it.",
+)
 @click.option("--ephemeral", is_flag=True, help="Keep nothing: its folder goes when it stops.")
 @click.option(
     "--drivers",
@@ -109,7 +113,7 @@ def command(  # noqa: PLR0913, PLR0917 - click gives each option by its name
             _configure_clients(folder, server, progress)
             _summary(folder, server, form)
             if foreground:
-                _stay(folder, child)
+                _stay(folder, child, form)
 
 
 def _running_already(folder: Folder, wish: Wish) -> Server | None:
@@ -308,11 +312,19 @@ def _facts(
     }
 
 
-def _stay(folder: Folder, child: Child) -> None:
+def _stay(folder: Folder, child: Child, form: str) -> None:
     """Show the log until the server ends or somebody ends us."""
     size = folder.log.stat().st_size
-    for line in logs.follow(folder.log, size, lambda: child.poll() is not None):
-        click.echo(logs.pretty(line), err=True)
+
+    def is_over() -> bool:
+        return child.poll() is not None
+
+    if form == "json":
+        for chunk in logs.follow_bytes(folder.log, size, is_over):
+            click.echo(chunk, nl=False, err=True)
+    else:
+        for line in logs.follow(folder.log, size, is_over):
+            click.echo(logs.pretty(line), err=True)
     if child.returncode:
         raise _died(folder, child)
 
