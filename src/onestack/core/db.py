@@ -38,6 +38,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from onestack.core import trace
+from onestack.core.commits import Commits
 
 BUSY_TIMEOUT_S = 20
 NAMING = {
@@ -179,6 +180,9 @@ class Database:
         mark = "?" if self.is_sqlite else "%s"
         self._revision_of = f"SELECT value FROM revisions WHERE topic = {mark}"  # noqa: S608 - a mark
         self._readers: list[Any] = []
+        self._turn = threading.Lock()
+        self._commits: Commits | None = None
+        self._revisions: dict[str, tuple[bytes | None, int]] = {}
         event.listen(self.engine, "before_cursor_execute", _before_statement)
         event.listen(self.engine, "after_cursor_execute", _after_statement)
         event.listen(self.engine, "handle_error", _failed_statement)
@@ -202,19 +206,39 @@ class Database:
         return seen[1]
 
     def revision(self, topic: str) -> int:
-        """The committed revision of a topic, by the cheapest statement that there is."""
+        """The committed revision of a topic: what it was, while nothing at all is committed."""
+        newest = None if self._commits is None else self._commits.newest()
+        kept = self._revisions.get(topic)
+        if kept is None or newest is None or kept[0] != newest:
+            kept = self._revisions[topic] = newest, self._read(topic)
+        return kept[1]
+
+    def ping(self) -> None:
+        """Ask the database something, to learn whether it answers."""
+        self._read("")
+
+    def _read(self, topic: str) -> int:
+        """A topic's revision, by the cheapest statement that there is."""
         _note("SELECT value FROM revisions")
         span = trace.begin("sql", "revision")
         try:
-            row = self._read(topic)
+            row = self._row(topic)
         except Exception as error:
             # Drivers' own errors become what those of sessions are.
             raise OperationalError(self._revision_of, None, error) from error
         finally:
             trace.end(span)
+        if self.is_sqlite and self._commits is None:
+            self._watch()
         return int(row[0]) if row else 0
 
-    def _read(self, topic: str) -> Any:
+    def _watch(self) -> None:
+        """Look at the file's commits, now that a connection is there that stays."""
+        with self._turn:
+            if self._commits is None:
+                self._commits = Commits(self.engine.url.database or "")
+
+    def _row(self, topic: str) -> Any:
         reader = self._reader()
         try:
             return reader.execute(self._revision_of, (topic,)).fetchone()
@@ -251,6 +275,10 @@ class Database:
         self._readers.clear()
         self._local = threading.local()
         self.engine.dispose()
+        if self._commits is not None:
+            self._commits.close()
+            self._commits = None
+            self._revisions.clear()
 
 
 def _sqlite_engine(url: str, durable: bool) -> Engine:

@@ -131,7 +131,7 @@ def health(ctx: Context) -> Health | Reply:
     """Tell whether the database answers."""
     names = [each.name for each in ctx.cloud.get(Services).all if each.root]
     try:
-        ctx.cloud.get(Database).revision("health")
+        ctx.cloud.get(Database).ping()
     except DBAPIError as error:
         log.warning("the database does not answer", text=str(error.orig)[:500])
         ailing = Health(status="unavailable", services=dict.fromkeys(names, "no database"))

@@ -27,9 +27,9 @@ def whole(response: Response, method: str, default: Sequence[Header], *, is_last
 
 def head(status: int, headers: Sequence[Header], *, is_last: bool) -> bytes:
     """What comes before the body; the last answer on a connection says that it is."""
-    lines = [_LINES[status], *[b"%b: %b" % each for each in headers]]
+    lines = [_LINES[status], *map(b": ".join, headers)]
     if is_last:
-        lines.append(b"%b: %b" % CLOSE)
+        lines.append(b": ".join(CLOSE))
     text = b"\r\n".join(lines)
     ends = len(lines) - 1
     if text.count(b"\n") != ends or text.count(b"\r") != ends or b"\0" in text:

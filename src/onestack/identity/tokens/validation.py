@@ -43,7 +43,7 @@ class Tokens:
         return self.codec.encode(claims)
 
     def validate(self, token: str) -> Validated:
-        """What the token means; one SQL statement when nothing of identity changed."""
+        """What the token means; one look at the revision when nothing of identity changed."""
         revision = self.database.known_revision("identity")
         kept = self._kept.get(token)
         if kept is None or kept.revision != revision:
