@@ -181,6 +181,22 @@ def test_a_stubborn_daemon_is_killed_with_all_it_started(tmp_path: Path) -> None
     wait_for(lambda: not lives(int(log.read_text())))
 
 
+def test_a_daemon_that_nobody_noted_gives_way_to_the_next(tmp_path: Path) -> None:
+    log, other_log = tmp_path / "log", tmp_path / "other"
+    lost, other, after = [_sleeper(path) for path in (log, other_log, log)]
+    assert [shell.is_alive(each) for each in (lost, other, after)] == [False, True, True]
+    shell.stop_spawned(log)
+    shell.stop_spawned(tmp_path / "none")
+    assert [shell.is_alive(each) for each in (other, after)] == [True, False]
+    shell.stop(other)
+
+
+def _sleeper(log_path: Path) -> shell.Daemon:
+    started = shell.spawn(["sleep", "60"], log_path=log_path)
+    wait_for(Path(f"/proc/{started.pid}/environ").read_bytes)  # until it is that program
+    return started
+
+
 def test_a_daemon_that_ended_by_itself_is_dead(tmp_path: Path) -> None:
     short = shell.spawn(["true"], log_path=tmp_path / "log")
     wait_for(lambda: not shell.is_alive(short))

@@ -22,7 +22,8 @@ from onestack.core.shell_host import (
 
 __all__ = (
     "CommandFailed", "Daemon", "Limits", "OutputTooLarge", "ProgramMissing", "Result", "Secret",
-    "Simulated", "TimedOut", "find", "is_alive", "run", "spawn", "stop", "use", "value",
+    "Simulated", "TimedOut", "find", "is_alive", "run", "spawn", "stop", "stop_spawned", "use",
+    "value",
 )  # fmt: skip
 
 SHOWN_MAX = 2000
@@ -91,6 +92,7 @@ class Source(Protocol):
     def spawn(
         self, argv: Sequence[str], log_path: Path, environment: Mapping[str, str]
     ) -> Daemon: ...
+    def spawned(self, log_path: Path) -> list[Daemon]: ...
     def is_alive(self, daemon: Daemon) -> bool: ...
     def stop(self, daemon: Daemon, patience_s: float) -> bool: ...
     def pause(self, daemon: Daemon) -> None: ...
@@ -143,9 +145,11 @@ def spawn(
     argv: Sequence[Argument], *, log_path: Path, limits: Limits = UNLIMITED,
     environment: Mapping[str, str] = {},
 ) -> Daemon:  # fmt: skip
-    """Start a program that outlives this call, and this process; what it says goes to a file."""
+    """Start a program that outlives this call, and this process; what it says goes to a file, which
+    is its own: another that says something there is ended."""
     shown = show(argv)
     with trace.span("command", shown):
+        stop_spawned(log_path)
         try:
             plain = _prepared(argv, limits, shown)
             return _source.spawn(plain, log_path, _environment(environment))
@@ -164,6 +168,13 @@ def stop(daemon: Daemon, patience_s: float = 10.0) -> bool:
     """End a program, kindly at first; whether it had to be killed."""
     with trace.span("command", f"stop {daemon.pid}"):
         return _source.stop(daemon, patience_s)
+
+
+def stop_spawned(log_path: Path, patience_s: float = 10.0) -> None:
+    """End what was spawned with this log and runs still: also what nobody knows of, because whoever
+    started it died before it had noted that."""
+    for daemon in _source.spawned(log_path):
+        stop(daemon, patience_s)
 
 
 def pause(daemon: Daemon) -> None:
@@ -196,6 +207,7 @@ class Simulated:
         self.answer = answer
         self.commands: list[tuple[str, ...]] = []
         self.running: dict[int, tuple[str, ...]] = {}
+        self._logs: dict[int, Path] = {}
 
     def run(
         self, argv: Sequence[str], input: bytes | None, timeout_s: float,  # noqa: A002
@@ -208,7 +220,13 @@ class Simulated:
         self.commands.append(tuple(argv))
         daemon = Daemon(len(self.commands), len(self.commands), "simulated")
         self.running[daemon.pid] = tuple(argv)
+        self._logs[daemon.pid] = log_path
         return daemon
+
+    def spawned(self, log_path: Path) -> list[Daemon]:
+        return [
+            Daemon(pid, pid, "simulated") for pid in self.running if self._logs[pid] == log_path
+        ]
 
     def is_alive(self, daemon: Daemon) -> bool:
         return daemon.pid in self.running

@@ -16,6 +16,7 @@ import msgspec
 
 OUTPUT_BYTES_MAX = 16 << 20
 KILL_PATIENCE_S, PAUSE_S = 5.0, 5.0
+MARK = "ONESTACK_SPAWNED_WITH"  # in the environment of what was spawned: its log
 SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
 
@@ -84,12 +85,20 @@ class Host:
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,
-                env=dict(environment),
+                env={**environment, MARK: str(log_path.resolve())},
                 cwd="/",
                 start_new_session=True,
             )
         self._children[process.pid] = process
         return Daemon(process.pid, _started_ticks(process.pid) or 0, _boot_id())
+
+    def spawned(self, log_path: Path) -> list[Daemon]:
+        found, mark = [], os.fsencode(f"{MARK}={log_path.resolve()}\0")
+        for pid in (int(name) for name in os.listdir("/proc") if name.isdigit()):
+            with contextlib.suppress(OSError):
+                if os.getsid(pid) == pid and mark in Path(f"/proc/{pid}/environ").read_bytes():
+                    found.append(Daemon(pid, _started_ticks(pid) or 0, _boot_id()))
+        return found
 
     def is_alive(self, daemon: Daemon) -> bool:
         child = self._children.get(daemon.pid)

@@ -211,5 +211,6 @@ def _from_base64(text: str) -> bytes:
 
 def _yield_to_others() -> None:
     # Requests on the event loop go first; where priorities are refused, work goes on without.
+    thread = threading.get_native_id()
     with suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+        os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + 10)

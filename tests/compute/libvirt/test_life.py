@@ -1,5 +1,6 @@
 """A guest's life: made, started, stopped, paused, suspended, destroyed; whoever dies meanwhile."""
 
+import json
 import os
 import signal
 import sys
@@ -107,6 +108,23 @@ def test_guests_outlive_the_agent_and_libvirtd(host: Host, guest: GuestSpec) -> 
     assert power(host, guest) == "running"
     assert host.processes("qemu") == machines
     assert host.call("stop", guest_id=guest.id, patience_s=30).power == "shutdown"
+    host.call("destroy", guest_id=guest.id)
+
+
+def test_a_libvirtd_that_nobody_noted_gives_way(host: Host, guest: GuestSpec) -> None:
+    """As one whose agent is killed at the very moment of its start: there would be two."""
+    host.call("create", guest=guest)
+    booted(host, guest)
+    before, machines = host.processes("libvirtd"), host.processes("qemu")
+    host.kill()
+    (note,) = host.folder.rglob("libvirtd.json")
+    note.write_text(json.dumps(json.loads(note.read_text()) | {"pid": 0}))
+    host.restart()
+    assert power(host, guest) == "running"
+    after = host.processes("libvirtd")
+    assert len(after) == len(before)
+    assert not set(after) & set(before)
+    assert host.processes("qemu") == machines
     host.call("destroy", guest_id=guest.id)
 
 

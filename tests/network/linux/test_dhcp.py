@@ -181,6 +181,21 @@ def test_no_server_is_left_where_none_is_wanted(host: Host) -> None:
     assert not Path(f"/run/netns/onestack-{host.options.mark}-dhcp-{one.id}").exists()
 
 
+@pytest.mark.parametrize("is_wanted", [True, False])
+def test_a_server_that_nobody_noted_gives_way(host: Host, is_wanted: bool) -> None:
+    """As one whose agent is killed at the very moment of its start."""
+    one = network(subnets=[subnet("10.0.0.0/24")], dhcp=dhcp("10.0.0.2/24"))
+    host.apply(networks=[one])
+    lost = _process(host, one.id)
+    _note(host, one.id).unlink()
+    if is_wanted:
+        host.restart()
+        assert _process(host, one.id) != lost
+    else:
+        host.switch.take_down()
+    assert not Path(f"/proc/{lost}").exists()
+
+
 def test_names_lead_to_addresses(host: Host) -> None:
     everything = group(*OPEN)
     one = network(subnets=[subnet("10.0.0.0/24")])
@@ -217,6 +232,10 @@ def test_dhcpv6_gives_an_address(host: Host) -> None:
     assert offered == "fd00:1::55"
 
 
+def _note(host: Host, network_id: str) -> Path:
+    return host.folder / "dhcp" / network_id / "dnsmasq.process"
+
+
 def _process(host: Host, network_id: str) -> int:
-    note = host.folder / "dhcp" / network_id / "dnsmasq.process"
+    note = _note(host, network_id)
     return int(json.loads(note.read_bytes())["pid"])

@@ -156,6 +156,22 @@ def test_tgtd_goes_on_without_us_and_comes_back_after_a_crash(tmp_path: Path) ->
     assert second.inventory() == [Have("export", "a"), Have("volume", "v", 1)]
 
 
+def test_a_tgtd_that_nobody_noted_gives_way(tmp_path: Path) -> None:
+    """As one whose agent is killed at the very moment of its start: it would keep the address."""
+    folder = tmp_path / "volume"
+    first = FileBackend(folder, FileOptions())
+    first.create("v", 1)
+    connection = first.export("v", "a", HOST)
+    Initiator(connection).run("write -P 3 0 1M")
+    for end in ("describe", "take_down"):
+        lost = json.loads((folder / "tgtd.json").read_text())["pid"]
+        (folder / "tgtd.json").unlink()
+        backend = FileBackend(folder, FileOptions())
+        getattr(backend, end)()
+        assert not Path(f"/proc/{lost}").exists()
+        assert is_read(Initiator(connection).run(reading(3))) == (end == "describe")
+
+
 def test_copies_are_copies(backend: FileBackend) -> None:
     backend.create("v", 1)
     guest = Initiator(backend.export("v", "a", HOST))

@@ -135,6 +135,7 @@ class TargetDaemon:
             if daemon is not None and shell.is_alive(daemon):
                 # It ends by itself only when nobody uses a target; what it wrote is in the files.
                 shell.stop(daemon, patience_s=STOP_PATIENCE_S)
+            shell.stop_spawned(self._log, STOP_PATIENCE_S)
             self._daemon_file.unlink(missing_ok=True)
             for leftover in (self._socket, self._socket.with_name(f"{self._socket.name}.lock")):
                 leftover.unlink(missing_ok=True)
@@ -155,9 +156,7 @@ class TargetDaemon:
     def _start(self) -> Daemon:
         self._exports_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         argv = ["tgtd", "-f", "--iscsi", f"portal={self._address}"]
-        daemon = shell.spawn(
-            argv, log_path=self._folder / "tgtd.log", environment=self._environment
-        )
+        daemon = shell.spawn(argv, log_path=self._log, environment=self._environment)
         _replace(self._daemon_file, msgspec.json.encode(daemon))
         self._wait_until_ready(daemon)
         targets = self._targets()
@@ -287,6 +286,10 @@ class TargetDaemon:
     @property
     def _daemon_file(self) -> Path:
         return self._folder / "tgtd.json"
+
+    @property
+    def _log(self) -> Path:
+        return self._folder / "tgtd.log"
 
     @property
     def _exports_folder(self) -> Path:

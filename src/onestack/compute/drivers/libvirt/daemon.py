@@ -109,6 +109,7 @@ class Libvirtd:
             kept = self._kept()
             if kept.pid:
                 shell.stop(kept.daemon)
+            shell.stop_spawned(self._log)
             self._layout.socket.unlink(missing_ok=True)
             for path in kept.made:
                 with suppress(OSError):  # it is gone, or others use it now
@@ -145,7 +146,7 @@ class Libvirtd:
         parent = (sys.executable, "-I", "-S", "-c", PARENT)
         daemon = shell.spawn(
             [*NAMESPACE, "sh", "-ec", ENTER, "sh", folder, *parent, *LIBVIRTD],
-            log_path=self._layout.folder / "log/start.log",
+            log_path=self._log,
             environment={"LIBVIRT_DRIVER_DIR": str(self._drivers())},
         )
         made = sorted({*made, *kept.made})
@@ -188,6 +189,10 @@ class Libvirtd:
     @property
     def _path(self) -> Path:
         return self._layout.folder / "libvirtd.json"
+
+    @property
+    def _log(self) -> Path:
+        return self._layout.folder / "log/start.log"
 
 
 def _boot_id() -> str:

@@ -12,7 +12,7 @@ from onestack.core.shell_host import Daemon
 from onestack.network.drivers.linux.namespaces import Namespace
 from onestack.network.drivers.linux.store import write
 
-BEGINS_S, POLL_S = 2.0, 0.005
+BEGINS_S, POLL_S, PATIENCE_S = 2.0, 0.005, 2.0
 
 
 class Note(msgspec.Struct, frozen=True):
@@ -53,9 +53,11 @@ class Program:
             os.kill(note.pid, signal.SIGHUP)
 
     def stop(self) -> None:
+        """End it, noted or not."""
         note = self._read()
         if note is not None:
-            shell.stop(_daemon(note), patience_s=2.0)
+            shell.stop(_daemon(note), PATIENCE_S)
+        shell.stop_spawned(self._log, PATIENCE_S)
         self._note.unlink(missing_ok=True)
 
     def _read(self) -> Note | None:

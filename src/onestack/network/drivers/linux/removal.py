@@ -20,8 +20,8 @@ def remove_all(folder: Path, mark: str) -> None:
 def take_down(folder: Path, mark: str) -> None:
     """Remove what a switch made; what it was told stays, so that it can be made anew."""
     names = Names(mark)
-    for note in folder.glob("*/*/*.process"):
-        Program(note.parent, note.stem).stop()
+    for each in [*folder.glob("*/*/*.process"), *folder.glob("*/*/*.log")]:
+        Program(each.parent, each.stem).stop()
     for name in namespaces.listed(names.namespaces):
         namespaces.remove(name)
     namespaces.tidy()
