@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from onestack.core.commits import Commits
+from onestack.core.commits import FORMAT, Commits
 from onestack.core.db import Database, Record, bump, counted
 
 OTHER = """
@@ -168,8 +168,8 @@ def test_a_closed_database_lets_go_of_its_files_and_may_be_used_again(
     assert [database.revision("things") for _ in range(3)] == [2, 2, 2]
 
 
-def test_a_header_of_an_unknown_format_tells_nothing(tmp_path: Path) -> None:
-    for content in (b"\0" * 48, b"\1" * 48):
+def test_a_header_of_an_unknown_format_or_unfinished_tells_nothing(tmp_path: Path) -> None:
+    for content in (b"\0" * 48, b"\1" * 48, FORMAT + b"\0" * 44):
         (tmp_path / "x-shm").write_bytes(content)
         commits = Commits(str(tmp_path / "x"))
         assert commits.newest() is None

@@ -28,7 +28,7 @@ class Real:
         self._random = random.SystemRandom()
 
     def now(self) -> dt.datetime:
-        return EPOCH + dt.timedelta(seconds=time.time())  # a third of what taking off a zone takes
+        return EPOCH + dt.timedelta(seconds=time.time())  # cheaper than a zone that is taken off
 
     def monotonic(self) -> float:
         return time.monotonic()

@@ -72,6 +72,7 @@ class Connection(asyncio.Protocol):
         self.resume_writing()
 
     def data_received(self, data: bytes) -> None:
+        # One whole request, and nothing else, may be known by its bytes.
         is_apart = self._is_between_requests and not self._queue
         known = self.application.heads.find(data) if is_apart else None
         if known is not None:
@@ -278,7 +279,7 @@ class Exchange:
     ) -> None:  # fmt: skip
         self._connection, self.request, self.meaning = connection, request, meaning
         self.is_last, self._is_modern = is_last, is_modern
-        self.head: bytes | None = None
+        self.head: bytes | None = None  # as it came, where it may come so again
         self._owes_consent = request.headers.get("expect", "").lower() == "100-continue"
         self._held = bytearray()  # of the body, not read yet
         self._is_whole = self._is_told = False  # the body; and the reader knows

@@ -270,7 +270,7 @@ class Context:
         """Refuse unless the operation's rule, or another one, lets the caller do this to the
         target."""
         if self._may_anything and rule is None:
-            return
+            return  # whatever the target is, as `precheck` found
         judged = rule or self.rule
         subject = _Target(target, named, self.parameters)
         self.decided = True
